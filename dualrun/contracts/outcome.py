@@ -1,0 +1,71 @@
+"""An outcome: what one side did with one submission."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from dualrun.contracts.effect import Effect
+from dualrun.contracts.values import JsonObject, JsonValue
+from dualrun.contracts.words import Role, Side, State
+
+__all__ = ["Failure", "Outcome", "SpanRecord"]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a side did not succeed."""
+
+    kind: str
+    """The error's class name without its module, `OutOfStock`: stable across both sides."""
+    message: str = ""
+    """For people; not compared unless a rule asks for it."""
+    traceback: str | None = None
+
+
+class SpanRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One finished span of an execution, compacted."""
+
+    name: str
+    span_id: str
+    parent_id: str | None = None
+    kind: str = "internal"
+    offset_ms: float = 0.0
+    """Start, counted from the start of the execution."""
+    duration_ms: float = 0.0
+    status: str = "unset"
+    """OpenTelemetry's status code in lower case: unset, ok or error."""
+    attributes: JsonObject = msgspec.field(default_factory=dict)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="outcome"):
+    """What one side did with one submission, all attempts together.
+
+    The first outcome of a (submission, role) counts; later ones change nothing.
+    """
+
+    submission_id: str
+    task: str
+    side: Side
+    role: Role
+    state: State
+    value: JsonValue = None
+    """What the task returned; meaningful only when it succeeded. kombu's typed objects stay as they are on the wire."""
+    failure: Failure | None = None
+    effects: tuple[Effect, ...] = ()
+    """The effects of the attempt that ended it."""
+    effects_dropped: int = 0
+    """Effects beyond the bound: counted, not kept."""
+    spans: tuple[SpanRecord, ...] = ()
+    spans_dropped: int = 0
+    attempts: int = 1
+    """1 means it ended at the first attempt."""
+    queued_ms: float | None = None
+    """From the submission (or its eta) to the start; None where either clock is unknown."""
+    elapsed_ms: float
+    """Execution of the last attempt, by a monotonic clock."""
+    started_at: datetime
+    ended_at: datetime
+    worker: str
+    """Which worker: `host:pid`."""
+    flag_version: int

@@ -1,0 +1,41 @@
+"""Settings of a worker process, from environment variables: what the capture and the event runtime need to reach."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["WorkerSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """One worker process. URLs may hold passwords, so they are not in the repr."""
+
+    amqp_url: str
+    """`DUALRUN_AMQP_URL`: RabbitMQ for events and records."""
+    redis_url: str | None
+    """`DUALRUN_REDIS_URL`: where workers announce themselves; unset means they do not."""
+    redis_prefix: str
+    """`DUALRUN_REDIS_PREFIX`: put before every key."""
+    service: str
+    """`DUALRUN_SERVICE`: names this service's queues."""
+    spool_dir: Path
+    """`DUALRUN_SPOOL_DIR`: where outcomes wait until the broker has them; on a disk that outlives the process."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> WorkerSettings:
+        """Settings with their defaults."""
+        return cls(
+            amqp_url=env.get("DUALRUN_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"),
+            redis_url=env.get("DUALRUN_REDIS_URL"),
+            redis_prefix=env.get("DUALRUN_REDIS_PREFIX", "dualrun:"),
+            service=env.get("DUALRUN_SERVICE", "shop"),
+            spool_dir=Path(env.get("DUALRUN_SPOOL_DIR", str(Path(tempfile.gettempdir()) / "dualrun-spool"))),
+        )
+
+    def __repr__(self) -> str:
+        return f"WorkerSettings(service={self.service!r}, spool_dir={str(self.spool_dir)!r})"
