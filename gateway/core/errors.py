@@ -5,6 +5,7 @@ DualrunError
     ├── SubmissionRejected      the caller's mistake, seen before anything is published
     │   ├── UnknownTask         no side serves a task of that name
     │   ├── InvalidArguments    the handler's payload model refuses an argument
+    │   ├── InvalidOptions      eta, countdown, expires or queue cannot be honoured
     │   └── IdempotencyConflict the key was used for another request, or its first request is still under way
     ├── FlagRejected            a flag that cannot be, or may not be set
     │   ├── UnsafeShadow        the task's safety class forbids running it as a shadow
@@ -29,6 +30,7 @@ __all__ = [
     "GatewayError",
     "IdempotencyConflict",
     "InvalidArguments",
+    "InvalidOptions",
     "NotFound",
     "StoreUnavailable",
     "SubmissionRejected",
@@ -74,6 +76,14 @@ class InvalidArguments(SubmissionRejected):
     def __init__(self, task: str, errors: Sequence[FieldError]) -> None:
         super().__init__(f"arguments of {task!r} are not what its handler takes: " + "; ".join(map(repr, errors)))
         self.task = task
+        self.errors = tuple(errors)
+
+
+class InvalidOptions(SubmissionRejected):
+    """`eta`, `countdown`, `expires` or `queue` cannot be honoured."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(map(repr, errors)))
         self.errors = tuple(errors)
 
 
