@@ -1,0 +1,1 @@
+"""One module a library; each has `patch(library)`, called once."""

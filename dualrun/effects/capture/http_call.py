@@ -1,0 +1,148 @@
+"""An outgoing HTTP call in the form both sides share, whichever library makes it."""
+
+from __future__ import annotations
+
+import email.parser
+import email.policy
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from dualrun.contracts import EffectKind, JsonValue
+from dualrun.effects.execution import current_execution
+from dualrun.telemetry import client_span
+
+__all__ = ["SAFE_METHODS", "SHADOW_BODY", "SHADOW_HEADERS", "OutgoingCall", "body_of", "key_of", "outgoing", "watched"]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""RFC 9110, 9.2.1: they ask and do not change, so a shadow performs them too."""
+SHADOW_HEADERS = {"content-type": "application/json", "dualrun-shadow": "captured"}
+SHADOW_BODY = b"{}"
+"""What a shadow gets, with status 200, for a call that was not performed."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SEGMENT_SAFE = "!$&'()*+,;=:@~"
+_inside: ContextVar[bool] = ContextVar("dualrun_inside_http_call", default=False)
+
+
+class OutgoingCall:
+    """A call about to be made: whether to make it, and the headers to send with it."""
+
+    __slots__ = ("headers", "perform")
+
+    def __init__(self, *, perform: bool, headers: dict[str, str]) -> None:
+        self.perform = perform
+        self.headers = headers
+
+
+def watched() -> bool:
+    """True where a call is to be captured: inside an execution, and not already inside a captured call (a redirect, an adapter)."""
+    return current_execution() is not None and not _inside.get()
+
+
+@contextmanager
+def outgoing(method: str, url: str, *, content_type: str, body: bytes | None) -> Iterator[OutgoingCall]:
+    """Note the call, span it, and say whether it is to be performed. What is raised inside is noted as its error.
+
+    `body` None is one that can only be read by sending it.
+    """
+    run = current_execution()
+    assert run is not None
+    method = method.upper()
+    perform = not run.shadow or method in SAFE_METHODS
+    note = run.note(EffectKind.HTTP, f"{method} {key_of(url)}", {"body": body_of(content_type, body)}, performed=perform)
+    token = _inside.set(True)
+    try:
+        with client_span(_span_name(method, url)) as headers:
+            yield OutgoingCall(perform=perform, headers=headers)
+    except BaseException as exc:
+        note.failed(_error_kind(exc))
+        raise
+    finally:
+        _inside.reset(token)
+
+
+def key_of(url: str) -> str:
+    """`scheme://host[:port]/path[?query]`: default ports and credentials left out, escapes made uniform, the query sorted."""
+    parts = urlsplit(url)
+    port = "" if parts.port is None or _DEFAULT_PORTS.get(parts.scheme) == parts.port else f":{parts.port}"
+    path = "/".join(quote(unquote(segment), safe=_SEGMENT_SAFE) for segment in (parts.path or "/").split("/"))
+    query = urlencode(sorted(parse_qsl(parts.query, keep_blank_values=True)), quote_via=quote)
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{path}{'?' + query if query else ''}"
+
+
+def body_of(content_type: str, body: bytes | None) -> JsonValue:
+    """The body as its content type reads it: parsed JSON, a form's fields, parts, text; of binary content the hash and the size."""
+    if body is None:
+        return {"stream": True}
+    if not body:
+        return None
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return _json(body)
+    if media_type == "application/x-www-form-urlencoded":
+        return _form(body)
+    if media_type.startswith("multipart/"):
+        return _parts(content_type, body)
+    return _text(body) if media_type.startswith("text/") or not media_type else _binary(body)
+
+
+def _json(body: bytes) -> JsonValue:
+    try:
+        parsed: JsonValue = json.loads(body)
+    except (ValueError, RecursionError):
+        return _text(body)
+    return parsed
+
+
+def _form(body: bytes) -> JsonValue:
+    fields: dict[str, list[str]] = {}
+    for name, value in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True):
+        fields.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+
+
+def _parts(content_type: str, body: bytes) -> JsonValue:
+    """Parts without their boundary, which is random."""
+    head = f"content-type: {content_type}\r\n\r\n".encode("latin-1", "replace")
+    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
+    if not message.is_multipart():
+        return _binary(body)
+    parts: list[JsonValue] = []
+    for part in message.iter_parts():
+        content = part.get_payload(decode=True)
+        raw = content if isinstance(content, bytes) else b""
+        filename = part.get_filename()
+        name = part.get_param("name", header="content-disposition")
+        value = _text(raw) if filename is None else _binary(raw)
+        parts.append({"name": str(name), "filename": filename, "value": value})
+    return {"parts": parts}
+
+
+def _text(body: bytes) -> JsonValue:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return _binary(body)
+
+
+def _binary(body: bytes) -> JsonValue:
+    return {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
+
+
+def _span_name(method: str, url: str) -> str:
+    parts = urlsplit(url)
+    return f"http:{method}:{parts.hostname or ''}{parts.path or '/'}"
+
+
+def _error_kind(exc: BaseException) -> str:
+    """The same kind for the same trouble: libraries name a refused connection or a timeout each in their own way."""
+    names = [cls.__name__ for cls in type(exc).__mro__]
+    if any("Timeout" in name for name in names):
+        return "TimeoutError"
+    if any(name in {"NetworkError", "ConnectionError", "RemoteProtocolError"} for name in names):
+        return "ConnectionError"
+    return type(exc).__name__

@@ -1,0 +1,39 @@
+"""Puts the captures into the libraries that are there, now or once they are imported."""
+
+from __future__ import annotations
+
+import importlib
+from functools import partial
+from types import ModuleType
+
+from dualrun.effects.capture.importing import when_imported
+
+__all__ = ["install"]
+
+# library -> the module of dualrun.effects.capture whose `patch` knows it
+CAPTURES = {
+    "aiosmtplib": "aiosmtplib_client",
+    "celery.app.base": "celery_publish",
+    "httpx": "httpx_client",
+    "requests": "requests_session",
+    "smtplib": "smtplib_client",
+}
+_installed = False
+
+
+def install() -> None:
+    """Capture what httpx, requests, smtplib, aiosmtplib and Celery's own publishing do inside an execution.
+
+    May be called again: nothing is patched twice. Outside an execution every call passes through untouched. A library that is not
+    imported yet is patched right after its import; one that is not installed costs nothing.
+    """
+    global _installed  # noqa: PLW0603 - the patches are as global as the libraries they are put into
+    if _installed:
+        return
+    _installed = True
+    for library, capture in CAPTURES.items():
+        when_imported(library, partial(_patch, capture))
+
+
+def _patch(capture: str, library: ModuleType) -> None:
+    importlib.import_module(f"dualrun.effects.capture.{capture}").patch(library)
