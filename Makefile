@@ -1,0 +1,64 @@
+# Every target makes the environment it needs; `make` alone says what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PRIVATE_UV := $(CURDIR)/.dualrun/uv/bin/uv
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(PRIVATE_UV))
+BIN := .venv/bin
+STAMP := .venv/.stamp
+COMPOSE := docker compose --profile events --profile observability
+
+.PHONY: help run demo test check lint types arch fmt up down clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: $(STAMP) ## Run everything in one process, with nothing installed: http://127.0.0.1:8080
+	@$(UV) run --frozen dualrun run $(ARGS)
+
+demo: $(STAMP) ## The same with traffic and one planted difference
+	@$(UV) run --frozen dualrun demo $(ARGS)
+
+test: $(STAMP) ## Run all tests; RabbitMQ, Redis and PostgreSQL are found or started (ARGS='-k flag' for some)
+	@$(BIN)/python -m tools.services -- $(BIN)/pytest $(ARGS)
+
+check: lint types arch ## What a change must pass besides the tests
+
+lint: $(STAMP) ## Style and format (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Types (mypy --strict)
+	$(BIN)/mypy
+
+arch: $(STAMP) ## Who may import whom (import-linter)
+	$(BIN)/lint-imports
+
+fmt: $(STAMP) ## Format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up: .env ## Start the real stack in containers and wait until it is healthy
+	$(COMPOSE) up --detach --build --wait
+
+down: ## Stop the real stack; its data stays in named volumes
+	$(COMPOSE) down
+
+clean: ## Remove the environment and caches
+	rm -rf .venv .dualrun/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Passwords are drawn once, here; nothing starts with one that is in the repository.
+.env: | config/.env.example
+	python3 -m tools.env_file config/.env.example .env
+
+$(STAMP): pyproject.toml gateway/pyproject.toml uv.lock $(if $(findstring $(PRIVATE_UV),$(UV)),$(PRIVATE_UV))
+	@$(UV) sync --frozen --all-packages --quiet
+	@touch $@
+
+# A plain Debian has python3 and, with luck, venv; pip --target works without it and without touching the system's packages.
+$(PRIVATE_UV):
+	@echo "uv is not installed: putting it into .dualrun/uv"
+	@rm -rf .dualrun/uv
+	@if python3 -m venv .dualrun/uv >/dev/null 2>&1; then .dualrun/uv/bin/python -m pip install --quiet uv; \
+	 else rm -rf .dualrun/uv; python3 -m pip install --quiet --target .dualrun/uv uv; fi
