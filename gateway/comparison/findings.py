@@ -1,0 +1,110 @@
+"""Differences as they are found: judged by the rules, counted, and bounded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+
+import msgspec
+
+from dualrun.contracts import JsonValue
+from gateway.comparison.rules import TaskRules
+from gateway.core.comparison import Aspect, Difference, DifferenceKind, Verdict
+
+__all__ = ["MAX_DIFFERENCES", "Findings"]
+
+MAX_DIFFERENCES = 100
+"""Differences one comparison gives at most."""
+_MAX_ALIKE = 10
+"""Of one aspect, kind and path: more would say nothing new, since groups count submissions."""
+_MAX_SAMPLE_CHARS = 2_000
+_MAX_PATH_CHARS = 1_000
+
+_SEVERITY = {Aspect.STATE: 0, Aspect.ERROR: 0, Aspect.EFFECTS: 1, Aspect.VALUE: 2}
+_VERDICTS = (Verdict.DIFFERENT_STATE, Verdict.DIFFERENT_EFFECT, Verdict.DIFFERENT_VALUE)
+_NUMERIC = frozenset({DifferenceKind.VALUE, DifferenceKind.EFFECT_CHANGED})
+_AS_THEY_ARE = frozenset(
+    {
+        DifferenceKind.ORDER,
+        DifferenceKind.TRUNCATED,
+        DifferenceKind.EFFECT_MISSING,
+        DifferenceKind.EFFECT_EXTRA,
+        DifferenceKind.EFFECT_CHANGED,
+    }
+)
+
+
+class Findings:
+    """Collects the differences of one comparison. The verdict counts all of them, also those beyond the bound."""
+
+    __slots__ = ("_alike", "_found", "_left_out", "_rules", "_today", "_worst", "aspect", "changed")
+
+    def __init__(self, rules: TaskRules, today: date) -> None:
+        self._rules = rules
+        self._today = today
+        self._found: dict[Aspect, list[Difference]] = {aspect: [] for aspect in Aspect}
+        self._alike: Counter[tuple[Aspect, DifferenceKind, str]] = Counter()
+        self._left_out = 0
+        self._worst: int | None = None
+        self.aspect = Aspect.STATE
+        self.changed = False
+
+    def __bool__(self) -> bool:
+        return bool(self._alike)
+
+    def is_unordered(self, path: str) -> bool:
+        return bool(self._rules.unordered) and self._rules.unordering(path, self._today) is not None
+
+    def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> None:
+        if self.changed and kind not in _AS_THEY_ARE:
+            kind = DifferenceKind.EFFECT_CHANGED
+        path = path[:_MAX_PATH_CHARS]
+        rule = self._rule(kind, path, authority, shadow)
+        severity = _SEVERITY[self.aspect]
+        if rule is None and (self._worst is None or severity < self._worst):
+            self._worst = severity
+        fingerprint = (self.aspect, kind, path)
+        self._alike[fingerprint] += 1
+        found = self._found[self.aspect]
+        if self._alike[fingerprint] > _MAX_ALIKE:
+            return
+        if len(found) >= MAX_DIFFERENCES:
+            self._left_out += self._alike[fingerprint] == 1
+            return
+        found.append(
+            Difference(aspect=self.aspect, kind=kind, path=path, authority=_sample(authority), shadow=_sample(shadow), ignored_by=rule)
+        )
+
+    def _rule(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> str | None:
+        rule = self._rules.ignoring(path, self._today) if self._rules.ignore else None
+        if rule is None and kind is DifferenceKind.ORDER and self._rules.unordered:
+            rule = self._rules.unordering(path, self._today)
+        if rule is None and kind in _NUMERIC and self._rules.tolerance:
+            rule = self._rules.tolerating(path, authority, shadow, self._today)
+        return rule
+
+    def verdict(self) -> Verdict:
+        """The worst class among what no rule hides; `IGNORED` where rules hide all of it."""
+        return Verdict.IGNORED if self._worst is None else _VERDICTS[self._worst]
+
+    def differences(self) -> tuple[Difference, ...]:
+        """At most `MAX_DIFFERENCES`, the worst aspects first; the last says how many distinct ones had no room."""
+        every = [one for aspect in sorted(Aspect, key=_SEVERITY.__getitem__) for one in self._found[aspect]]
+        over = len(every) - MAX_DIFFERENCES
+        if over <= 0 and not self._left_out:
+            return tuple(every)
+        kept = every[: MAX_DIFFERENCES - 1]
+        note = f"{len(every) - len(kept) + self._left_out} more differences"
+        last = every[len(kept)] if len(every) > len(kept) else every[-1]
+        return (*kept, Difference(aspect=last.aspect, kind=DifferenceKind.TRUNCATED, path="", authority=note, shadow=note))
+
+
+def _sample(value: JsonValue) -> JsonValue:
+    """The value, or the beginning of its text where it is too long to keep."""
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    try:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return f"<{type(value).__name__} that is not JSON, or too deep>"
+    return value if len(text) <= _MAX_SAMPLE_CHARS else f"{text[:_MAX_SAMPLE_CHARS]}... ({len(text)} characters)"

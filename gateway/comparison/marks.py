@@ -1,0 +1,102 @@
+"""Ids and times inside text: where they are, and what makes two spellings the same one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+__all__ = ["MARK", "Instant", "IsoDate", "Mark", "Uuid", "looks_like_uuid", "mark_of", "marks_in", "microseconds", "renamed", "spelling_of"]
+
+# A UUID without dashes looks like any digest. Version and variant digits tell most digests apart; dashes need no such help.
+MARK = re.compile(
+    r"(?P<uuid>(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
+    r"|(?<![0-9A-Za-z])[0-9A-Fa-f]{12}[147][0-9A-Fa-f]{3}[89ABab][0-9A-Fa-f]{15}(?![0-9A-Za-z]))"
+    r"|(?P<time>(?<!\d)\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?(?!\d))"
+    r"|(?P<date>(?<!\d)\d{4}-\d\d-\d\d(?!\d))",
+    re.ASCII,
+)
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Uuid:
+    """A UUID by its 32 hexadecimal digits."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment, in microseconds since 1970; a time without a zone counts as UTC."""
+
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class IsoDate:
+    """A calendar day, by its proleptic ordinal."""
+
+    ordinal: int
+
+
+Mark = Uuid | Instant | IsoDate
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def mark_of(match: re.Match[str]) -> Mark | None:
+    """What one match of `MARK` means; None where it only looks like a time (`2026-13-45`)."""
+    text = match.group()
+    if match.lastgroup == "uuid":
+        return Uuid(text.replace("-", "").lower())
+    try:
+        if match.lastgroup == "date":
+            return IsoDate(date.fromisoformat(text).toordinal())
+        return Instant(microseconds(datetime.fromisoformat(text)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def marks_in(text: str) -> Iterator[Mark]:
+    """Ids and times in a text, in order."""
+    for match in MARK.finditer(text):
+        mark = mark_of(match)
+        if mark is not None:
+            yield mark
+
+
+def renamed(text: str, names: Mapping[Mark, str]) -> str:
+    """The text with the marks that have a name written as that."""
+
+    def name(match: re.Match[str]) -> str:
+        mark = mark_of(match)
+        return match.group() if mark is None else names.get(mark, match.group())
+
+    return MARK.sub(name, text)
+
+
+def spelling_of(mark: Mark) -> str:
+    """The one way a mark is written where two sides write it differently."""
+    match mark:
+        case Uuid(digits):
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        case IsoDate(ordinal):
+            return date.fromordinal(ordinal).isoformat()
+        case Instant(us):
+            return (_EPOCH + timedelta(microseconds=us)).isoformat() if _FIRST <= us <= _LAST else f"{us} us"
+
+
+def looks_like_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970; a time without a zone counts as UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    since = aware - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+_FIRST, _LAST = microseconds(datetime.min.replace(tzinfo=UTC)), microseconds(datetime.max.replace(tzinfo=UTC))

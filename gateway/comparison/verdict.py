@@ -1,0 +1,139 @@
+"""Two outcomes in, a verdict and typed differences out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date
+
+import msgspec
+
+from dualrun.contracts import JsonValue, Outcome, Side, State
+from gateway.comparison.bounds import Budget, BudgetSpent
+from gateway.comparison.canonical import Run, canonicalise
+from gateway.comparison.diff import Diff
+from gateway.comparison.effects import compare_effects, effect_node
+from gateway.comparison.findings import MAX_DIFFERENCES, Findings
+from gateway.comparison.rules import NO_RULES, TaskRules
+from gateway.core.comparison import Aspect, Difference, DifferenceKind, Verdict
+
+__all__ = ["MAX_DIFFERENCES", "compare_outcomes"]
+
+_SUCCEEDED = State.SUCCEEDED
+_NO_DAY = date.min
+_encode = msgspec.json.Encoder().encode
+
+
+def compare_outcomes(
+    authority: Outcome, shadow: Outcome, rules: TaskRules = NO_RULES, *, given: JsonValue = None
+) -> tuple[Verdict, tuple[Difference, ...]]:
+    """The worst class of difference, and the differences: states and error kinds, values where both succeeded, effects.
+
+    `given` is what the submission was called with (its args and kwargs): an id or time from there is no invention of the run, so a
+    side that has another one in its place differs. Samples in the differences are canonical: an id both sides made up is a
+    placeholder in them. Never raises on any JSON; what lies beyond the bounds gives a `truncated` difference.
+    Source of the order of verdicts: Scientist and Diffy, dual-run.md 4.4.
+    """
+    ours, theirs = _tree(authority, shadow), _tree(shadow, authority)
+    if _states_agree(authority, shadow, rules) and _is_literally_equal(ours, theirs):
+        return Verdict.EQUAL, ()
+    findings = Findings(rules, max(authority.ended_at, shadow.ended_at).astimezone(UTC).date())
+    mapped = _compare_states(authority, shadow, rules, findings)
+    runs = Run(authority.started_at, authority.ended_at), Run(shadow.started_at, shadow.ended_at)
+    try:
+        canonical = canonicalise(ours, theirs, runs, given)
+    except (BudgetSpent, RecursionError):
+        canonical = ours, theirs
+    _compare_trees(*canonical, findings)
+    _note_dropped(authority, shadow, findings)
+    if findings:
+        return findings.verdict(), findings.differences()
+    return (Verdict.EQUAL_AFTER_NORMALISE if mapped or _differ(ours, theirs) else Verdict.EQUAL), ()
+
+
+_Tree = Mapping[str, JsonValue]
+
+
+def _tree(outcome: Outcome, other: Outcome) -> _Tree:
+    """What is compared of an outcome beside its state, as one JSON value, so that ids are recognised across value and effects."""
+    tree: dict[str, JsonValue] = {}
+    if outcome.state is _SUCCEEDED and other.state is _SUCCEEDED and outcome.value is not None:
+        tree["value"] = outcome.value
+    if outcome.effects:
+        tree["effects"] = [effect_node(effect) for effect in outcome.effects]
+    return tree
+
+
+def _states_agree(authority: Outcome, shadow: Outcome, rules: TaskRules) -> bool:
+    return (
+        authority.state is shadow.state
+        and _error_kind(authority) == _error_kind(shadow)
+        and not (rules.error_messages and authority.failure)
+        and not authority.effects_dropped
+        and not shadow.effects_dropped
+    )
+
+
+def _is_literally_equal(ours: _Tree, theirs: _Tree) -> bool:
+    """By their encoding, which tells true from 1; null is left to the slow way, for NaN encodes as null too."""
+    try:
+        text = _encode(ours)
+        return text == _encode(theirs) and b"null" not in text
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+
+
+def _compare_states(authority: Outcome, shadow: Outcome, rules: TaskRules, findings: Findings) -> bool:
+    """Gives whether the error kinds are the same only by the rules' table."""
+    if authority.state is not shadow.state:
+        findings.add(DifferenceKind.STATE, "/state", authority.state.value, shadow.state.value)
+        return False
+    findings.aspect = Aspect.ERROR
+    kinds = _error_kind(authority), _error_kind(shadow)
+    mapped = _mapped(kinds[0], authority.side, rules), _mapped(kinds[1], shadow.side, rules)
+    if authority.side is shadow.side:
+        mapped = kinds
+    if mapped[0] != mapped[1]:
+        findings.add(DifferenceKind.ERROR, "/error", *kinds)
+    elif rules.error_messages and _error_message(authority) != _error_message(shadow):
+        findings.add(DifferenceKind.ERROR, "/error/message", _error_message(authority), _error_message(shadow))
+    return kinds[0] != kinds[1]
+
+
+def _error_kind(outcome: Outcome) -> str | None:
+    return outcome.failure.kind if outcome.failure is not None else None
+
+
+def _error_message(outcome: Outcome) -> str:
+    return outcome.failure.message if outcome.failure is not None else ""
+
+
+def _mapped(kind: str | None, side: Side, rules: TaskRules) -> str | None:
+    return rules.errors.get(kind, kind) if kind is not None and side is Side.LEGACY else kind
+
+
+def _compare_trees(ours: JsonValue, theirs: JsonValue, findings: Findings) -> None:
+    diff = Diff(findings, Budget())
+    try:
+        assert isinstance(ours, dict)
+        assert isinstance(theirs, dict)
+        findings.aspect = Aspect.VALUE
+        diff.values(ours.get("value"), theirs.get("value"), "/value")
+        findings.aspect, diff.at = Aspect.EFFECTS, "/effects"
+        compare_effects(ours.get("effects", ()), theirs.get("effects", ()), diff, findings)
+    except (BudgetSpent, RecursionError):
+        findings.changed = False
+        findings.add(DifferenceKind.TRUNCATED, diff.at, None, None)
+
+
+def _note_dropped(authority: Outcome, shadow: Outcome, findings: Findings) -> None:
+    """Effects a side did not keep are not known to be equal."""
+    if authority.effects_dropped or shadow.effects_dropped:
+        findings.aspect = Aspect.EFFECTS
+        findings.add(DifferenceKind.TRUNCATED, "/effects", authority.effects_dropped, shadow.effects_dropped)
+
+
+def _differ(ours: JsonValue, theirs: JsonValue) -> bool:
+    """Whether anything differs without placeholders: members in another order and 1 for 1.0 do not."""
+    raw = Findings(NO_RULES, _NO_DAY)
+    _compare_trees(ours, theirs, raw)
+    return bool(raw)
