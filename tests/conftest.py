@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from examples.shop.server import RunningShop, running_shop
 from tests.support.services import fresh_database, fresh_vhost, owned_prefix, reachable_redis_url
 
 
@@ -34,3 +35,19 @@ def postgres_url() -> Iterator[str]:
     """An empty PostgreSQL database for this test module, as an SQLAlchemy URL with asyncpg."""
     with fresh_database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def shop_server() -> Iterator[RunningShop]:
+    """The sample shop on free ports, shared: ask for `shop`."""
+    with running_shop() as shop:
+        yield shop
+
+
+@pytest.fixture
+def shop(shop_server: RunningShop, monkeypatch: pytest.MonkeyPatch) -> RunningShop:
+    """The sample shop, empty, with the sample tasks and handlers of this process pointed at it; retries come at once."""
+    for name, value in {**shop_server.env, "SHOP_RETRY_DELAY_S": "0"}.items():
+        monkeypatch.setenv(name, value)
+    shop_server.reset()
+    return shop_server
