@@ -26,7 +26,7 @@ from gateway.core.errors import (
     UnsafeShadow,
 )
 
-__all__ = ["BadRequest", "Problem", "ProblemError", "PROBLEM_SCHEMA", "add_problem_handlers", "problem_of", "response_of"]
+__all__ = ["PROBLEM_SCHEMA", "BadRequest", "Problem", "ProblemError", "add_problem_handlers", "problem_of", "response_of"]
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_BASE = "https://dualrun.dev/problems/"

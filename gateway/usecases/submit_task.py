@@ -79,6 +79,7 @@ class SubmitTask:
         idempotency: IdempotencyStore,
         shadows: ShadowLane,
         check_arguments: ArgumentCheck,
+        check_always: bool = True,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
@@ -89,6 +90,7 @@ class SubmitTask:
         self._idempotency = idempotency
         self._shadows = shadows
         self._check_arguments = check_arguments
+        self._check_always = check_always
         self._now = now
         self._new_id = new_id
         self._unrecorded: set[asyncio.Task[None]] = set()
@@ -124,9 +126,15 @@ class SubmitTask:
                 answers[position] = failure
         return answers
 
-    async def settle(self) -> None:
-        """Wait for the records still on their way."""
-        await asyncio.gather(*self._unrecorded, return_exceptions=True)
+    async def settle(self, drain_s: float) -> None:
+        """Wait for the records still on their way, for at most that long; log how many were lost to the ledger."""
+        if not self._unrecorded:
+            return
+        _, late = await asyncio.wait(self._unrecorded, timeout=drain_s)
+        for task in late:
+            task.cancel()
+        if late:
+            log.error("records_lost", extra={"count": len(late)})
 
     def _attempt(self, request: TaskRequest | GatewayError, traceparent: str | None) -> _Prepared | GatewayError:
         if isinstance(request, GatewayError):
@@ -142,7 +150,7 @@ class SubmitTask:
             raise UnknownTask(request.task, nearest(request.task, self._catalogue.names()))
         submission = submission_of(request, submission_id=submission_id, now=self._now(), traceparent=traceparent)
         decision = decide(request.task, submission.cohort_key, self._flags.snapshot)
-        if Side.EVENTS in served:
+        if Side.EVENTS in served and (self._check_always or decision.authority is Side.EVENTS):
             self._check_arguments(served[Side.EVENTS], request)
         if decision.authority not in served:
             raise DispatchFailed(

@@ -1,0 +1,29 @@
+"""The peer of the submit benchmark: what a team has today. FastAPI, pydantic, and `celery.send_task` in the worker thread pool."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+app = FastAPI()
+celery = Celery("peer", broker=os.environ["BENCH_AMQP_URL"], set_as_current=False)
+celery.conf.task_ignore_result = True
+
+
+class TaskBody(BaseModel):
+    """One task."""
+
+    task: str
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+
+
+@app.post("/tasks", status_code=202)
+def submit(body: TaskBody) -> dict[str, str]:
+    """Send it. A plain function: FastAPI runs it in its thread pool, as `send_task` blocks."""
+    sent = celery.send_task(body.task, args=body.args, kwargs=body.kwargs, queue=os.environ["BENCH_QUEUE"])
+    return {"id": str(sent.id)}

@@ -1,0 +1,50 @@
+"""The FastAPI application over the services of one process."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.types import StatefulLifespan
+
+from gateway.api import flag_route, openapi, operation_route, report_route, task_route
+from gateway.api.problem import Problem, add_problem_handlers
+from gateway.api.services import Services
+from gateway.core.request import TaskRequest
+from gateway.usecases.submit_task import Accepted
+
+__all__ = ["create_application"]
+
+_TYPES: tuple[type, ...] = (
+    TaskRequest,
+    Accepted,
+    task_route.BatchAnswer,
+    task_route.TaskView,
+    task_route.ResultView,
+    flag_route.FlagBody,
+    flag_route.FlagView,
+    flag_route.FlagsView,
+    Problem,
+)
+_DESCRIPTION = """Submit tasks; flags send each to Celery, to event handlers, or to both with one as a shadow.
+What the two sides did is compared and reported."""
+
+
+def create_application(services: Services | None = None, lifespan: StatefulLifespan[FastAPI] | None = None) -> FastAPI:
+    """The application. Give `services`, or a `lifespan` that sets `app.state.services`."""
+    app = FastAPI(title="dualrun", version="1", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    if services is not None:
+        app.state.services = services
+    app.include_router(task_route.router, prefix="/v1")
+    app.include_router(flag_route.router, prefix="/v1")
+    app.include_router(report_route.router, prefix="/v1")
+    app.include_router(operation_route.router)
+    app.add_api_route("/", _home, include_in_schema=False)
+    add_problem_handlers(app)
+    app.openapi = partial(openapi.document, app, _TYPES)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    return app
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/v1/reports/shadow?format=html")

@@ -1,0 +1,164 @@
+"""What the OpenAPI document says of bodies and answers: schemas from the very types the routes decode, and examples to paste.
+
+The routes read bytes and write bytes; FastAPI is told here what they hold.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gateway.core.request import TaskRequest
+
+__all__ = [
+    "READ_FLAG",
+    "READ_FLAGS",
+    "READ_REPORT",
+    "READ_RESULT",
+    "READ_TASK",
+    "SET_FLAG",
+    "SUBMIT",
+    "SUBMIT_BATCH",
+    "document",
+]
+
+_REF = "#/components/schemas/{name}"
+_EXAMPLE_ID = "019aa3c2-7d5e-7c31-9b1e-5f0d6a4e2b11"
+_DECISION = {"mode": "shadow", "authority": "legacy", "shadow": "events", "reason": "by_mode", "bucket": None, "flag_version": 3}
+_ACCEPTED = {"id": _EXAMPLE_ID, "task": "order.send_order_confirmation", "decision": _DECISION, "status": "accepted"}
+_TASK = {"task": "order.send_order_confirmation", "args": [42, "ann@example.org"]}
+_PROBLEM = {
+    "type": "https://dualrun.dev/problems/unknown_task",
+    "title": "No worker serves this task",
+    "status": 404,
+    "code": "unknown_task",
+    "detail": "no worker serves a task named 'order.send_confirmation'; did you mean order.send_order_confirmation?",
+    "nearest": ["order.send_order_confirmation"],
+}
+
+
+class Described(TypedDict, total=False):
+    """Keyword arguments of a FastAPI route."""
+
+    # FastAPI's own types for both: the document is free-form JSON.
+    openapi_extra: dict[str, Any]
+    responses: dict[int | str, dict[str, Any]]
+
+
+class BatchBody(msgspec.Struct, frozen=True):
+    """Up to 1,000 tasks; each is judged by itself."""
+
+    tasks: Annotated[tuple[TaskRequest, ...], msgspec.Meta(min_length=1, max_length=1_000)]
+
+
+def _body(schema: str, example: object) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=schema)}, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _answer(text: str, schema: str, example: object | None = None, headers: tuple[str, ...] = ()) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=schema)}}
+    if example is not None:
+        content["example"] = example
+    answer: dict[str, Any] = {"description": text, "content": {"application/json": content}}
+    if headers:
+        answer["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
+    return answer
+
+
+def _problem(text: str, headers: tuple[str, ...] = ()) -> dict[str, Any]:
+    answer = _answer(text, "Problem", _PROBLEM, headers)
+    answer["content"] = {"application/problem+json": answer["content"]["application/json"]}
+    return answer
+
+
+def _header(name: str, text: str, schema: dict[str, object]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
+
+
+_KEY = _header(
+    "Idempotency-Key",
+    "Repeating a request with the same key runs the task once and answers the same.",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+)
+_TRACEPARENT = _header("traceparent", "W3C trace context; both sides' spans become its children.", {"type": "string"})
+_IF_MATCH = _header("If-Match", "The ETag of the flags you read: refused with 409 when they have changed since.", {"type": "string"})
+_UNREADABLE: dict[int | str, dict[str, Any]] = {
+    400: _problem("The body is not JSON"),
+    413: _problem("The body is too large"),
+    415: _problem("The body is not declared as JSON"),
+    422: _problem("A member is wrong: `errors` says which, and what would be right"),
+}
+_UNAVAILABLE = _problem("Not accepted: nothing is lost, repeat it with the same Idempotency-Key", ("Retry-After",))
+
+SUBMIT = Described(
+    openapi_extra={**_body("TaskRequest", _TASK), "parameters": [_KEY, _TRACEPARENT]},
+    responses={
+        202: _answer("Accepted: confirmed by the broker", "Accepted", _ACCEPTED, ("Location",)),
+        404: _problem("No worker serves a task of that name"),
+        409: _problem("The idempotency key is taken"),
+        **_UNREADABLE,
+        503: _UNAVAILABLE,
+    },
+)
+SUBMIT_BATCH = Described(
+    openapi_extra={**_body("BatchBody", {"tasks": [_TASK, {"task": "learning.add", "args": [2, 3]}]}), "parameters": [_TRACEPARENT]},
+    responses={
+        202: _answer("A result for each task, in order", "BatchAnswer", {"accepted": 1, "refused": 1, "results": [_ACCEPTED, _PROBLEM]}),
+        **_UNREADABLE,
+    },
+)
+READ_TASK = Described(responses={200: _answer("What is known", "TaskView"), 404: _problem("No such submission"), 422: _UNREADABLE[422]})
+READ_RESULT = Described(
+    responses={
+        200: _answer("The authority's outcome", "ResultView"),
+        202: _answer("None yet", "ResultView", {"id": _EXAMPLE_ID, "state": "pending"}),
+        404: _problem("No such submission"),
+        422: _UNREADABLE[422],
+    }
+)
+READ_FLAGS = Described(responses={200: _answer("All flags in force", "FlagsView", headers=("ETag",))})
+READ_FLAG = Described(responses={200: _answer("The flag in force", "FlagView", headers=("ETag",)), 404: _problem("No flag names the task")})
+SET_FLAG = Described(
+    openapi_extra={
+        **_body("FlagBody", {"mode": "shadow", "shadow_percent": 100, "safety": "sandboxed", "reason": "first look"}),
+        "parameters": [_IF_MATCH],
+    },
+    responses={
+        200: _answer("In force, on every gateway", "FlagView", headers=("ETag",)),
+        409: _problem("The safety class forbids a shadow, or somebody else was first"),
+        **_UNREADABLE,
+        503: _UNAVAILABLE,
+    },
+)
+READ_REPORT = Described(
+    responses={
+        200: {"description": "The report", "content": {kind: {} for kind in ("application/json", "text/markdown", "text/html")}},
+        422: _UNREADABLE[422],
+    }
+)
+
+
+def document(app: FastAPI, types: tuple[type, ...]) -> dict[str, Any]:
+    """The OpenAPI document of the app, with the schemas of these types."""
+    if app.openapi_schema is None:
+        _, components = msgspec.json.schema_components([*types, BatchBody], ref_template=_REF)
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema.setdefault("components", {}).setdefault("schemas", {}).update(components)
+        _drop_framework_answers(schema)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _drop_framework_answers(schema: dict[str, Any]) -> None:
+    """FastAPI documents its own 422; ours is a problem like every other."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            answer = operation.get("responses", {}).get("422")
+            if answer is not None and "application/problem+json" not in answer.get("content", {}):
+                operation["responses"]["422"] = _UNREADABLE[422]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)

@@ -1,0 +1,34 @@
+"""All commands in one place: each is defined beside what it is about."""
+
+from __future__ import annotations
+
+import typer
+
+from gateway.cli import flag_command, process_command, report_command, task_command
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="dualrun",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Run each task on Celery and on event handlers, compare what both did, and move over on evidence.",
+)
+app.command("run")(process_command.run)
+app.command("demo")(process_command.demo)
+app.command("gateway")(process_command.gateway)
+app.command("comparator")(process_command.comparator)
+app.command("submit")(task_command.submit)
+app.command("task")(task_command.task)
+app.add_typer(flag_command.app, name="flags")
+app.command("report")(report_command.report)
+
+
+def main() -> None:
+    """Entry point of the command `dualrun`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

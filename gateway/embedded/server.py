@@ -1,0 +1,46 @@
+"""The embedded gateway behind HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+
+from gateway.api.application import create_application
+from gateway.embedded.stack import EmbeddedStack
+
+__all__ = ["listen", "serve_until_interrupted", "serving"]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises `OSError` when the port is taken."""
+    return socket.create_server((host, port))
+
+
+async def serve_until_interrupted(stack: EmbeddedStack, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are answered."""
+    await _server(stack).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def serving(stack: EmbeddedStack, listener: socket.socket) -> AsyncIterator[str]:
+    """The base URL of the gateway while the block runs."""
+    server = _server(stack)
+    # A server inside a larger programme leaves signals to it.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="embedded-gateway")
+    try:
+        host, port = listener.getsockname()[:2]
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _server(stack: EmbeddedStack) -> uvicorn.Server:
+    app = create_application(stack.services)
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5))
