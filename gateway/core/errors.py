@@ -9,7 +9,9 @@ DualrunError
     │   └── IdempotencyConflict the key was used for another request, or its first request is still under way
     ├── FlagRejected            a flag that cannot be, or may not be set
     │   ├── UnsafeShadow        the task's safety class forbids running it as a shadow
+    │   ├── FlagsFileRejected   a flags file that cannot be read; says where in it and why
     │   └── FlagConflict        somebody else changed the flags first
+    ├── RulesRejected           a file of comparison rules that cannot be read; says where in it and why
     ├── DispatchFailed          the authority's message was not confirmed
     ├── StoreUnavailable        ledger, Redis or flag store out of reach
     └── NotFound                no such submission, flag or report
@@ -27,11 +29,13 @@ __all__ = [
     "FieldError",
     "FlagConflict",
     "FlagRejected",
+    "FlagsFileRejected",
     "GatewayError",
     "IdempotencyConflict",
     "InvalidArguments",
     "InvalidOptions",
     "NotFound",
+    "RulesRejected",
     "StoreUnavailable",
     "SubmissionRejected",
     "UnknownTask",
@@ -116,6 +120,30 @@ class FlagConflict(FlagRejected):
         self.current_version = current_version
 
 
+class FlagsFileRejected(FlagRejected):
+    """A flags file that cannot be read. Lines and columns count from 1; both are 0 where the file itself is out of reach."""
+
+    def __init__(self, file: str, line: int, column: int, reason: str, pointer: str = "") -> None:
+        super().__init__(f"{_place(file, line, column)}: {reason}", [FieldError(pointer, reason)])
+        self.file = file
+        self.line = line
+        self.column = column
+        self.reason = reason
+        self.pointer = pointer
+
+
+class RulesRejected(GatewayError):
+    """A file of comparison rules that cannot be read. Lines and columns as in `FlagsFileRejected`."""
+
+    def __init__(self, file: str, line: int, column: int, reason: str, pointer: str = "") -> None:
+        super().__init__(f"{_place(file, line, column)}: {reason}")
+        self.file = file
+        self.line = line
+        self.column = column
+        self.reason = reason
+        self.pointer = pointer
+
+
 class DispatchFailed(GatewayError):
     """The message for one side was not confirmed."""
 
@@ -131,3 +159,7 @@ class StoreUnavailable(GatewayError):
 
 class NotFound(GatewayError):
     """No such submission, flag or report."""
+
+
+def _place(file: str, line: int, column: int) -> str:
+    return f"{file}:{line}:{column}" if line else file

@@ -98,10 +98,12 @@ def share_of(percent: float) -> int:
 
     Raises `ValueError` where it is not 0 to 100 in steps of 0.001.
     """
-    share = round(percent * 1_000)
-    if not 0 <= share <= FULL_SHARE or abs(percent * 1_000 - share) > 1e-6:
-        raise ValueError(f"{percent!r} is not a percentage from 0 to 100 in steps of 0.001")
-    return share
+    # Asked first: NaN, infinity and numbers beyond a float are not between the two, and cannot be rounded.
+    if 0 <= percent <= 100:
+        share = round(percent * 1_000)
+        if abs(percent * 1_000 - share) <= 1e-6:
+            return share
+    raise ValueError(f"{percent!r} is not a percentage from 0 to 100 in steps of 0.001")
 
 
 def percent_of(share: int) -> float:

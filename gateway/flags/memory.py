@@ -1,0 +1,70 @@
+"""Flags in the memory of one process: the embedded mode, and tests."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from gateway.core.errors import FlagConflict
+from gateway.core.flags import Flag, FlagSnapshot
+
+__all__ = ["HISTORY_LENGTH", "MemoryFlagStore"]
+
+HISTORY_LENGTH = 500
+"""Versions a store keeps."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryFlagStore:
+    """`FlagStore` and `FileFlagStore` for one process."""
+
+    def __init__(self, flags: Mapping[str, Flag] | None = None, *, now: Callable[[], datetime] = _utc_now) -> None:
+        self._now = now
+        self._snapshot = FlagSnapshot(version=0, flags=dict(flags or {}))
+        self._history: deque[FlagSnapshot] = deque(maxlen=HISTORY_LENGTH)
+        self._file_hash: str | None = None
+
+    async def start(self) -> None:
+        """Nothing to connect to."""
+
+    async def stop(self) -> None:
+        """Nothing to let go."""
+
+    @property
+    def snapshot(self) -> FlagSnapshot:
+        return self._snapshot
+
+    @property
+    def file_hash(self) -> str | None:
+        return self._file_hash
+
+    async def replace(
+        self, flags: Mapping[str, Flag], *, expected_version: int | None, author: str, reason: str, source: str
+    ) -> FlagSnapshot:
+        """Raises `FlagConflict`."""
+        if expected_version is not None and expected_version != self._snapshot.version:
+            raise FlagConflict(expected_version, self._snapshot.version)
+        self._snapshot = FlagSnapshot(
+            version=self._snapshot.version + 1,
+            flags=dict(flags),
+            changed_at=self._now(),
+            author=author,
+            reason=reason,
+            source=source,
+        )
+        self._history.appendleft(self._snapshot)
+        return self._snapshot
+
+    async def replace_from_file(self, flags: Mapping[str, Flag], *, file_hash: str, author: str, reason: str) -> FlagSnapshot:
+        if file_hash == self._file_hash:
+            return self._snapshot
+        self._file_hash = file_hash
+        return await self.replace(flags, expected_version=None, author=author, reason=reason, source="file")
+
+    async def history(self, limit: int = HISTORY_LENGTH) -> Sequence[FlagSnapshot]:
+        """The versions kept, newest first."""
+        return list(self._history)[:limit]

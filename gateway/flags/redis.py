@@ -1,0 +1,224 @@
+"""Flags in Redis: one document, numbered by compare-and-set, pushed to every gateway and polled for.
+
+Layout: `{prefix}flags` the document in force, `{prefix}flags:history` versions newest first, channel `{prefix}flags:changed` carries
+each new document. The document in memory answers every question; Redis is asked for news alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gateway.core.errors import FlagConflict, StoreUnavailable
+from gateway.core.flags import Flag, FlagSnapshot
+from gateway.flags.disk import DiskCopy
+from gateway.flags.memory import HISTORY_LENGTH
+from gateway.flags.wire import StoredFlags, decode_stored, encode_stored
+
+__all__ = ["RedisFlagStore"]
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 1.0
+_RECONNECT_S = 0.2
+_TIMEOUT_S = 2.0
+_ATTEMPTS = 20
+_T = TypeVar("_T")
+
+_VERSION = """
+local present = redis.call('GET', KEYS[1])
+local version = 0
+if present then version = cjson.decode(present).version end
+"""
+_COMPARE_AND_SET = f"""
+{_VERSION}
+if version ~= tonumber(ARGV[1]) then return {{0, present}} end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('LPUSH', KEYS[2], ARGV[2])
+redis.call('LTRIM', KEYS[2], 0, ARGV[4] - 1)
+redis.call('PUBLISH', ARGV[3], ARGV[2])
+return {{1, ARGV[2]}}
+"""
+_RESTORE = f"""
+{_VERSION}
+if version >= tonumber(ARGV[1]) then return present end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('PUBLISH', ARGV[3], ARGV[2])
+return ARGV[2]
+"""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class RedisFlagStore:
+    """`FlagStore` and `FileFlagStore` shared by every gateway on one Redis and prefix.
+
+    A change is in force in the process that makes it when `replace` returns, and elsewhere with its notice, at the latest with the
+    next poll. While Redis is away the last known good flags stay in force; `last_known_good` keeps them for a start without Redis.
+    """
+
+    def __init__(self, url: str, prefix: str, *, last_known_good: Path | None = None, now: Callable[[], datetime] = _utc_now) -> None:
+        # One retry for a pooled connection that died unseen. No more: who changes a flag wants to hear that Redis is away.
+        self._redis = Redis.from_url(
+            url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), 1), health_check_interval=30
+        )
+        self._key = f"{prefix}flags"
+        self._history_key = f"{prefix}flags:history"
+        self._channel = f"{prefix}flags:changed"
+        self._disk = DiskCopy(last_known_good) if last_known_good is not None else None
+        self._now = now
+        self._body = b""
+        self._stored = StoredFlags(FlagSnapshot(version=0))
+        self._seen_live = False
+        self._reachable = True
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the disk copy, then Redis (its being away is logged, not raised), then follow the changes."""
+        kept = await asyncio.to_thread(self._disk.read) if self._disk is not None else None
+        if kept is not None:
+            self._stored, self._body = kept, encode_stored(kept)
+        try:
+            await self._refresh()
+        except StoreUnavailable as exc:
+            self._lost(exc)
+        self._following = asyncio.create_task(self._follow(), name="flags")
+
+    async def stop(self) -> None:
+        """Stop following; the flags stay in force."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+            self._following = None
+        await self._redis.aclose()
+
+    @property
+    def snapshot(self) -> FlagSnapshot:
+        return self._stored.snapshot
+
+    @property
+    def file_hash(self) -> str | None:
+        return self._stored.file_hash
+
+    async def probe(self) -> None:
+        """Raises `StoreUnavailable` where Redis is out of reach or holds what cannot be read."""
+        await self._refresh()
+
+    async def replace(
+        self, flags: Mapping[str, Flag], *, expected_version: int | None, author: str, reason: str, source: str
+    ) -> FlagSnapshot:
+        """Raises `FlagConflict`, after which `snapshot` is the version it names; `StoreUnavailable`."""
+        if expected_version is not None and expected_version != self.snapshot.version:
+            await self._refresh()
+        for _ in range(_ATTEMPTS):
+            present = self._stored
+            if expected_version is not None and expected_version != present.snapshot.version:
+                raise FlagConflict(expected_version, present.snapshot.version)
+            if await self._set(present, self._next(flags, author, reason, source), present.file_hash):
+                return self.snapshot
+        raise StoreUnavailable(f"flags changed {_ATTEMPTS} times while they were to be replaced")
+
+    async def replace_from_file(self, flags: Mapping[str, Flag], *, file_hash: str, author: str, reason: str) -> FlagSnapshot:
+        """As `FileFlagStore` says. Raises `StoreUnavailable`."""
+        await self._refresh()
+        for _ in range(_ATTEMPTS):
+            present = self._stored
+            if present.file_hash == file_hash or await self._set(present, self._next(flags, author, reason, "file"), file_hash):
+                return self.snapshot
+        raise StoreUnavailable(f"flags changed {_ATTEMPTS} times while a file was to be applied")
+
+    async def history(self, limit: int = HISTORY_LENGTH) -> Sequence[FlagSnapshot]:
+        """The versions kept, newest first. Raises `StoreUnavailable`."""
+        bodies = await _translated(cast("Awaitable[list[bytes]]", self._redis.lrange(self._history_key, 0, limit - 1)))
+        return [decode_stored(body).snapshot for body in bodies]
+
+    def _next(self, flags: Mapping[str, Flag], author: str, reason: str, source: str) -> FlagSnapshot:
+        return FlagSnapshot(
+            version=self.snapshot.version + 1, flags=dict(flags), changed_at=self._now(), author=author, reason=reason, source=source
+        )
+
+    async def _set(self, present: StoredFlags, snapshot: FlagSnapshot, file_hash: str | None) -> bool:
+        """Whether it took the place of `present`; if not, what is there now is in force."""
+        body = encode_stored(StoredFlags(snapshot, file_hash))
+        done, found = await self._run(_COMPARE_AND_SET, present.snapshot.version, body, HISTORY_LENGTH)
+        if not done and found is None:
+            await self._refresh()  # Redis lost everything: what is known here goes back first
+            return False
+        # A lost answer makes the client ask twice; the second time finds its own document.
+        won = bool(done) or found == body
+        await self._adopt(body if won else cast("bytes", found))
+        return won
+
+    async def _run(self, script: str, version: int, body: bytes, *more: int) -> tuple[int, bytes | None]:
+        answer = self._redis.eval(script, 2, self._key, self._history_key, version, body, self._channel, *more)
+        done, found = await _translated(cast("Awaitable[tuple[int, bytes | None]]", answer))
+        return done, found
+
+    async def _refresh(self) -> None:
+        """Take over what Redis holds. Raises `StoreUnavailable`."""
+        body = await _translated(cast("Awaitable[bytes | None]", self._redis.get(self._key)))
+        if not self._reachable:
+            log.info("flag_store_back", extra={"version": self.snapshot.version})
+        self._reachable = True
+        if body is None or (self._seen_live and decode_stored(body).snapshot.version < self.snapshot.version):
+            body = await self._restore()
+        if body is not None:
+            await self._adopt(body)
+
+    async def _restore(self) -> bytes | None:
+        """A Redis that came back empty, or behind what this process saw it hold, gets the newer flags: a rollback must not be undone."""
+        if not self._body:
+            return None
+        log.warning("flags_restored", extra={"version": self.snapshot.version})
+        answer = self._redis.eval(_RESTORE, 1, self._key, self.snapshot.version, self._body, self._channel)
+        return await _translated(cast("Awaitable[bytes]", answer))
+
+    async def _adopt(self, body: bytes) -> None:
+        if body != self._body:
+            stored = decode_stored(body)
+            # Notices and answers may overtake one another. What is only on disk yields to any version that is live.
+            if self._seen_live and stored.snapshot.version < self.snapshot.version:
+                return
+            self._stored, self._body = stored, body
+            log.info("flags_in_force", extra={"version": stored.snapshot.version, "author": stored.snapshot.author})
+            if self._disk is not None:
+                await self._disk.keep(body)
+        self._seen_live = True
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as notices:
+                    await notices.subscribe(self._channel)
+                    await self._refresh()
+                    while True:
+                        notice = await notices.get_message(ignore_subscribe_messages=True, timeout=_POLL_S)
+                        await (self._refresh() if notice is None else self._adopt(notice["data"]))
+            except (StoreUnavailable, RedisError, OSError) as exc:
+                self._lost(exc)
+            await asyncio.sleep(_RECONNECT_S)
+
+    def _lost(self, exc: Exception) -> None:
+        if self._reachable:
+            log.warning("flag_store_lost", extra={"error": str(exc), "version": self.snapshot.version})
+        self._reachable = False
+
+
+async def _translated(answer: Awaitable[_T]) -> _T:
+    try:
+        return await answer
+    except (RedisError, OSError) as exc:
+        raise StoreUnavailable(f"Redis: {exc}") from exc
