@@ -43,17 +43,30 @@ class _Consumer(Protocol):
     app: Celery
 
 
-def install(app: Celery | None = None, *, sender: Sender | None = None) -> None:
-    """Capture in this process, once however often it is called (importing the module does it too).
+def install(app: Celery | None = None, *, sender: Sender | None = None) -> Callable[[], None]:
+    """Capture in this process; gives the function that ends it. Calling it again changes where outcomes go, and nothing twice.
 
-    With `sender` outcomes go to it instead of the spool and the broker; with `app` only that app's tasks are captured.
+    With `sender` outcomes go to it instead of the spool and the broker; with `app` only that app's tasks are captured. Importing this
+    module has installed it already, without either.
     """
     _sink.sender = sender
     _scope.app = app
     dualrun.effects.install()
     for signal, receiver in _RECEIVERS.items():
         # Celery keeps one receiver of a uid: connecting twice changes nothing.
-        getattr(signals, signal).connect(receiver, weak=False, dispatch_uid=f"dualrun.{signal}")
+        getattr(signals, signal).connect(receiver, weak=False, dispatch_uid=_uid(signal))
+    return _uninstall
+
+
+def _uninstall() -> None:
+    for signal in _RECEIVERS:
+        getattr(signals, signal).disconnect(dispatch_uid=_uid(signal))
+    _sink.sender = None
+    _scope.app = None
+
+
+def _uid(signal: str) -> str:
+    return f"dualrun.{signal}"
 
 
 class _Sink:

@@ -1,0 +1,1 @@
+"""Handing work over: to Celery workers and to event handlers."""
