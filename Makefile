@@ -6,7 +6,7 @@ PRIVATE_UV := $(CURDIR)/.dualrun/uv/bin/uv
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(PRIVATE_UV))
 BIN := .venv/bin
 STAMP := .venv/.stamp
-COMPOSE := docker compose --profile events --profile observability
+COMPOSE := docker compose
 
 .PHONY: help run demo test check lint types arch fmt up down clean
 
