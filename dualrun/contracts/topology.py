@@ -5,6 +5,9 @@ from __future__ import annotations
 __all__ = [
     "DEAD_LETTERS",
     "EVENTS_EXCHANGE",
+    "HEADER_ATTEMPT",
+    "HEADER_ETA",
+    "HEADER_EXPIRES",
     "HEADER_FLAG_VERSION",
     "HEADER_ROLE",
     "HEADER_SIDE",
@@ -35,6 +38,12 @@ HEADER_FLAG_VERSION = "dualrun-flag-version"
 HEADER_SUBMITTED_AT = "dualrun-submitted-at"
 """ISO 8601, UTC: lets a worker say how long the work was queued."""
 HEADER_TRACEPARENT = "traceparent"
+HEADER_ETA = "dualrun-eta"
+"""ISO 8601, UTC: the work is not to start before. Absent means now."""
+HEADER_EXPIRES = "dualrun-expires"
+"""ISO 8601, UTC: a worker that receives the work later does not run it."""
+HEADER_ATTEMPT = "dualrun-attempt"
+"""Which attempt this is, from 1. Absent means 1; set by the event runtime when it asks for another."""
 
 
 def service_queue(service: str) -> str:
