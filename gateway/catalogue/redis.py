@@ -1,0 +1,144 @@
+"""The catalogue as workers keep it in Redis (layout: `dualrun.announce_redis`), answered from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from dualrun.announce_redis import catalogue_channel, catalogue_key, read_task, read_worker, workers_key
+from dualrun.contracts import ServedTask, Side
+from gateway.catalogue.snapshot import CatalogueSnapshot, LiveWorker
+
+__all__ = ["RedisCatalogue"]
+
+log = logging.getLogger(__name__)
+
+_REFRESH_S = 2.0
+_RECONNECT_S = 0.5
+_TIMEOUT_S = 2.0
+_KeptTasks = dict[Side, list[ServedTask]]
+
+
+class RedisCatalogue:
+    """Read again at every notice and every two seconds; while Redis is away the last known good content answers.
+
+    With `last_known_good`, the tasks are also kept in that file, for a start without Redis. It says nothing about live workers.
+    """
+
+    def __init__(self, url: str, prefix: str, *, last_known_good: Path | None = None) -> None:
+        self._redis = Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
+        self._prefix = prefix
+        self._kept_at = last_known_good
+        self._kept: _KeptTasks = {}
+        self._snapshot = CatalogueSnapshot()
+        self._following: asyncio.Task[None] | None = None
+        self._reachable = True
+
+    async def start(self) -> None:
+        """Read once (Redis being away is logged, not raised), then follow the changes."""
+        self._load()
+        try:
+            await self._refresh()
+        except (RedisError, OSError) as exc:
+            self._lost(exc)
+        self._following = asyncio.create_task(self._follow(), name="catalogue")
+
+    async def stop(self) -> None:
+        """Stop following; the content stays."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+        await self._redis.aclose()
+
+    def served_by(self, task: str) -> Mapping[Side, ServedTask]:
+        """Per side that has ever announced the task, how it serves it."""
+        return self._snapshot.served_by(task)
+
+    def names(self) -> Collection[str]:
+        """Every task ever announced."""
+        return self._snapshot.tasks.keys()
+
+    def live_workers(self, side: Side, task: str) -> int:
+        """Workers alive now that serve the task."""
+        return self._snapshot.live_workers(side, task, time.monotonic())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as notices:
+                    await notices.subscribe(catalogue_channel(self._prefix))
+                    while True:
+                        await self._refresh()
+                        await notices.get_message(ignore_subscribe_messages=True, timeout=_REFRESH_S)
+            except (RedisError, OSError) as exc:
+                self._lost(exc)
+            await asyncio.sleep(_RECONNECT_S)
+
+    def _lost(self, exc: Exception) -> None:
+        if self._reachable:
+            log.warning("catalogue_store_lost", extra={"error": str(exc), "tasks_known": len(self._snapshot.tasks)})
+        self._reachable = False
+
+    async def _refresh(self) -> None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.time()
+            for side in Side:
+                pipe.hgetall(catalogue_key(self._prefix, side))
+                pipe.hgetall(workers_key(self._prefix, side))
+            answers = await pipe.execute()
+        seconds, microseconds = cast("tuple[int, int]", answers[0])
+        # Redis's clock made `expires_at`; this process's monotonic clock will ask. No other machine's clock matters.
+        shift = time.monotonic() - (seconds + microseconds / 1e6)
+        hashes = cast("list[dict[bytes, bytes]]", answers[1:])
+        tasks = {side: _tasks_in(hashes[2 * n]) for n, side in enumerate(Side)}
+        workers = [worker for n, side in enumerate(Side) for worker in _workers_in(side, hashes[2 * n + 1], shift)]
+        self._snapshot = CatalogueSnapshot.of(tasks, workers)
+        if not self._reachable:
+            log.info("catalogue_store_back", extra={"tasks_known": len(self._snapshot.tasks)})
+        self._reachable = True
+        await self._keep(tasks)
+
+    def _load(self) -> None:
+        if self._kept_at is None or not self._kept_at.exists():
+            return
+        try:
+            self._kept = msgspec.json.decode(self._kept_at.read_bytes(), type=_KeptTasks)
+        except (OSError, msgspec.MsgspecError) as exc:
+            log.warning("catalogue_file_unreadable", extra={"path": str(self._kept_at), "error": str(exc)})
+            return
+        self._snapshot = CatalogueSnapshot.of(self._kept, ())
+
+    async def _keep(self, tasks: _KeptTasks) -> None:
+        if self._kept_at is None or tasks == self._kept:
+            return
+        try:
+            await asyncio.to_thread(_replace, self._kept_at, msgspec.json.encode(tasks))
+        except OSError as exc:
+            log.warning("catalogue_file_unwritable", extra={"path": str(self._kept_at), "error": str(exc)})
+        self._kept = tasks
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+def _tasks_in(fields: Mapping[bytes, bytes]) -> list[ServedTask]:
+    return sorted((task for body in fields.values() if (task := read_task(body)) is not None), key=lambda task: task.task)
+
+
+def _workers_in(side: Side, fields: Mapping[bytes, bytes], shift: float) -> list[LiveWorker]:
+    entries = (read_worker(body) for body in fields.values())
+    return [LiveWorker(side, entry.tasks, entry.expires_at + shift) for entry in entries if entry is not None]
