@@ -25,12 +25,12 @@ __all__ = [
     "ack_frame",
     "body_size",
     "encode_content",
-    "marshal_content",
-    "marshal_publish",
     "nack_frame",
     "parse_deliver",
     "parse_message",
     "parse_return",
+    "publish_frames",
+    "publish_method",
     "reject_frame",
 ]
 
@@ -51,11 +51,15 @@ _CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 1 << 15,
 _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID = 1 << 10, 1 << 9, 1 << 8, 1 << 7
 
 
+_MOST_HEADER = 131_072 - FRAME_OVERHEAD
+"""A content header is one frame, and this is RabbitMQ's largest by default. A larger one would cost the connection."""
+_MOST_EXPIRATION_MS = 2**32 - 1
+
+
 @lru_cache(maxsize=4096)
-def marshal_publish(channel: int, exchange: str, routing_key: str) -> bytes:
-    """The Basic.Publish frame, mandatory. Raises `ValueError` for a name above 255 bytes."""
-    payload = struct.pack(">HHH", _BASIC, 40, 0) + encode_short_string(exchange) + encode_short_string(routing_key) + bytes((_MANDATORY,))
-    return _FRAME.pack(METHOD, channel, len(payload)) + payload + _END
+def publish_method(exchange: str, routing_key: str) -> bytes:
+    """The payload of a mandatory Basic.Publish. Raises `ValueError` for a name above 255 bytes."""
+    return struct.pack(">HHH", _BASIC, 40, 0) + encode_short_string(exchange) + encode_short_string(routing_key) + bytes((_MANDATORY,))
 
 
 class Content(NamedTuple):
@@ -81,31 +85,40 @@ def encode_content(message: Message) -> Content:
     if message.priority is not None:
         flags |= _PRIORITY
         parts.append(bytes((message.priority,)))
-    expiration = None if message.expiration_ms is None else str(message.expiration_ms)
     for flag, text in (
         (_CORRELATION_ID, message.correlation_id),
         (_REPLY_TO, message.reply_to),
-        (_EXPIRATION, expiration),
+        (_EXPIRATION, _expiration(message.expiration_ms)),
         (_MESSAGE_ID, message.message_id),
     ):
         if text is not None:
             flags |= flag
             parts.append(encode_short_string(text))
-    return Content(_CONTENT.pack(_BASIC, 0, len(message.body), flags) + b"".join(parts), message.body)
+    header = _CONTENT.pack(_BASIC, 0, len(message.body), flags) + b"".join(parts)
+    if len(header) > _MOST_HEADER:
+        raise ValueError(f"headers of {len(header)} bytes; AMQP takes {_MOST_HEADER} with all properties")
+    return Content(header, message.body)
 
 
-def marshal_content(channel: int, content: Content, frame_max: int) -> bytes:
-    """The header frame and the body frames; an empty body has none."""
+def _expiration(expiration_ms: int | None) -> str | None:
+    # RabbitMQ closes the channel, under everybody's messages, for a value it does not like.
+    if expiration_ms is not None and not 0 <= expiration_ms <= _MOST_EXPIRATION_MS:
+        raise ValueError(f"an expiration must be between 0 and {_MOST_EXPIRATION_MS} ms, not {expiration_ms}")
+    return None if expiration_ms is None else str(expiration_ms)
+
+
+def publish_frames(channel: int, method: bytes, content: Content, frame_max: int) -> bytes:
+    """The method, the header and the body frames; an empty body has none."""
     header, body = content
-    start = _FRAME.pack(HEADER, channel, len(header)) + header + _END
     size = len(body)
     most = frame_max - FRAME_OVERHEAD
+    parts = [_FRAME.pack(METHOD, channel, len(method)), method, _END, _FRAME.pack(HEADER, channel, len(header)), header, _END]
     if 0 < size <= most:
-        return b"".join((start, _FRAME.pack(BODY, channel, size), body, _END))
-    parts = [start]
-    for offset in range(0, size, most):
-        chunk = body[offset : offset + most]
-        parts += (_FRAME.pack(BODY, channel, len(chunk)), chunk, _END)
+        parts += (_FRAME.pack(BODY, channel, size), body, _END)
+    else:
+        for offset in range(0, size, most):
+            chunk = body[offset : offset + most]
+            parts += (_FRAME.pack(BODY, channel, len(chunk)), chunk, _END)
     return b"".join(parts)
 
 

@@ -8,7 +8,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 
-from dualrun.broker.amqp_frame import encode_content, marshal_publish
+from dualrun.broker.amqp_frame import Content, encode_content, publish_method
 from dualrun.broker.port import Consumer, Message, OnDelivery, Outgoing, QueueDepth, Topology
 from dualrun.broker.rabbitmq_consumer import RabbitConsumer
 from dualrun.broker.rabbitmq_link import Link, backoff_s
@@ -64,7 +64,7 @@ class RabbitBroker:
         self._exchanges |= {exchange.name for exchange in topology.exchanges}
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
-        content = encode_content(message)
+        content = _encoded(exchange, routing_key, message)
         self._check_open()
         if exchange not in self._exchanges:
             await self._look_up(exchange, routing_key)
@@ -73,10 +73,9 @@ class RabbitBroker:
             raise error
 
     async def publish_many(self, messages: Sequence[Outgoing]) -> list[BrokerError | None]:
-        contents = [encode_content(outgoing.message) for outgoing in messages]
+        contents = [_encoded(outgoing.exchange, outgoing.routing_key, outgoing.message) for outgoing in messages]
         verdicts: list[asyncio.Future[BrokerError | None] | BrokerError] = []
         for outgoing, content in zip(messages, contents, strict=True):
-            marshal_publish(0, outgoing.exchange, outgoing.routing_key)
             try:
                 self._check_open()
                 if outgoing.exchange not in self._exchanges:
@@ -105,7 +104,6 @@ class RabbitBroker:
 
     async def _look_up(self, exchange: str, routing_key: str) -> None:
         """Publishing to a missing exchange closes the channel under everybody's messages, so ask first, once."""
-        marshal_publish(0, exchange, routing_key)
         if not await exchange_exists(await self._keeper.link(self._connect_wait_s), exchange):
             raise Unroutable(exchange, routing_key)
         self._exchanges.add(exchange)
@@ -141,6 +139,12 @@ class RabbitBroker:
             # An exchange that was deleted closes the channel; look all of them up again.
             self._exchanges = {""}
             self._publisher.detach(_cause(closing))
+
+
+def _encoded(exchange: str, routing_key: str, message: Message) -> Content:
+    """Raises `ValueError` or `TypeError` for what AMQP cannot carry, before anything is sent."""
+    publish_method(exchange, routing_key)
+    return encode_content(message)
 
 
 def _cause(closing: asyncio.Future[object]) -> str:

@@ -195,7 +195,8 @@ class RabbitConsumer:
     async def _keep_consuming(self, revive: Callable[[], Awaitable[Link]]) -> None:
         while True:
             assert self._session is not None
-            reason = await self._session.ended
+            # Shielded: cancelling this task must not end the session, whose messages can still be settled.
+            reason = await asyncio.shield(self._session.ended)
             log.warning("consume_interrupted", extra={"queue": self.queue, "reason": reason})
             await self._reopen(revive)
             log.info("consume_resumed", extra={"queue": self.queue})

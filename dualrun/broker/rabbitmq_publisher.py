@@ -9,7 +9,7 @@ from itertools import islice
 
 from aiormq.abc import AbstractChannel
 
-from dualrun.broker.amqp_frame import Content, marshal_content, marshal_publish, parse_return
+from dualrun.broker.amqp_frame import Content, parse_return, publish_frames, publish_method
 from dualrun.broker.rabbitmq_link import ChannelSink, Link
 from dualrun.errors import BrokerError, BrokerUnavailable, PublishRefused, Unroutable
 
@@ -123,8 +123,8 @@ class Publisher(ChannelSink):
             sending.deadline_s = deadline_s
             unconfirmed[self._next_tag] = sending
             self._next_tag += 1
-            frames.append(marshal_publish(channel, sending.exchange, sending.routing_key))
-            frames.append(marshal_content(channel, sending.content, link.frame_max))
+            method = publish_method(sending.exchange, sending.routing_key)
+            frames.append(publish_frames(channel, method, sending.content, link.frame_max))
         if frames:
             link.write(b"".join(frames))
 
