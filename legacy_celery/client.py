@@ -72,7 +72,8 @@ def _answered(request: urllib.request.Request) -> bytes:
                 answer: bytes = response.read()
                 return answer
         except urllib.error.HTTPError as exc:
-            if exc.code not in _TRY_AGAIN:
+            # A 409 with Retry-After: an earlier attempt of ours is still under way.
+            if exc.code not in _TRY_AGAIN and "retry-after" not in exc.headers:
                 raise _rejected(exc.code, exc.read()) from exc
             reason, pause_s = f"status {exc.code}", _retry_after_s(exc.headers, attempt)
         except OSError as exc:

@@ -36,8 +36,9 @@ def patch(library: ModuleType) -> None:
     client = library.SMTP
     for name, reply in _REPLIES.items():
         setattr(client, name, _silent(getattr(client, name), reply))
-    client.send = _mute(client.send)
-    client.ehlo_or_helo_if_needed = _mute(client.ehlo_or_helo_if_needed)
+    for name in ("send", "ehlo_or_helo_if_needed", "__exit__"):
+        setattr(client, name, _mute(getattr(client, name)))
+    client.has_extn = _able(client.has_extn)
     client.sendmail = _captured(client.sendmail)
 
 
@@ -56,6 +57,16 @@ def _mute(method: Callable[..., None]) -> Callable[..., None]:
             method(self, *args, **kwargs)
 
     return mute
+
+
+def _able(has_extn: Callable[..., bool]) -> Callable[..., bool]:
+    """A captured server can do everything: an address with non-ASCII characters is sent where SMTPUTF8 is offered."""
+
+    @wraps(has_extn)
+    def able(self: smtplib.SMTP, *args: object, **kwargs: object) -> bool:
+        return in_shadow() or has_extn(self, *args, **kwargs)
+
+    return able
 
 
 def _captured(
