@@ -50,7 +50,9 @@ def _wilson(k: int, n: int, sign: float) -> float:
     p, z2 = k / n, _Z * _Z
     centre = p + z2 / (2 * n)
     half = _Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return min(1.0, max(0.0, (centre + sign * half) / (1 + z2 / n)))
+    bound = (centre + sign * half) / (1 + z2 / n)
+    # Rounding must not put the bound on the wrong side of what was observed.
+    return min(1.0, max(p, bound)) if sign > 0 else max(0.0, min(p, bound))
 
 
 def _check(k: int, n: int) -> None:

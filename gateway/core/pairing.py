@@ -22,8 +22,8 @@ class Judgement(NamedTuple):
     ruleset_version: str = ""
 
 
-CompareOutcomes: TypeAlias = Callable[[Outcome, Outcome], Judgement]
-"""The authority's outcome against the shadow's, by the rules of their task. Pure."""
+CompareOutcomes: TypeAlias = Callable[[Submission, Outcome, Outcome], Judgement]
+"""What was submitted, the authority's outcome, the shadow's outcome: judged by the rules of their task. Pure."""
 
 
 def due_time(submission: Submission) -> datetime:
@@ -46,7 +46,7 @@ def judge_pair(pair: Pair, *, now: datetime, deadline_s: float, compare: Compare
         if now <= deadline or pair.verdict is not None:
             return None
         return _comparison(pair, Judgement(Verdict.MISSING), absent, now)
-    judged = compare(authority, shadow)
+    judged = compare(pair.record.submission, authority, shadow)
     # An outcome stamped just before the deadline may be committed just after somebody looked: what was called missing stays late.
     late = absent or pair.verdict is Verdict.MISSING
     return _comparison(pair, judged._replace(verdict=Verdict.LATE) if late else judged, absent, now)

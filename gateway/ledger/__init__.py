@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.ledger.engine import create_ledger_engine, sqlalchemy_url
+from gateway.ledger.database import create_ledger_engine, sqlalchemy_url
+from gateway.ledger.engine import open_engine
 from gateway.ledger.flag_history import SqlFlagHistory
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.migrations import upgrade
@@ -15,6 +16,7 @@ __all__ = [
     "SqlLedgerReader",
     "SqlLedgerWriter",
     "create_ledger_engine",
+    "open_engine",
     "sqlalchemy_url",
     "upgrade",
 ]

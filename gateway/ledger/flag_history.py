@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.ledger import schema
-from gateway.ledger.engine import reading, writing
+from gateway.ledger.database import reading, writing
 from gateway.ledger.statement import insert_new
 
 __all__ = ["SqlFlagHistory"]

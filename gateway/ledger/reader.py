@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dualrun.contracts import Outcome, Role
+from gateway.core.errors import StoreUnavailable
 from gateway.core.latency import latency_of
 from gateway.core.report import ShadowReport, SubmissionView, TaskReport
 from gateway.ledger import schema
-from gateway.ledger.engine import reading
+from gateway.ledger.database import reading
 from gateway.ledger.report_query import Window, difference_groups, latency_histograms, pending_counts, verdict_counts
 from gateway.ledger.rows import comparison_from, outcome_from, submission_from
 
@@ -23,6 +24,15 @@ class SqlLedgerReader:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+
+    async def probe(self) -> str | None:
+        """None where the ledger answers, else what is wrong."""
+        try:
+            async with reading(self._engine) as connection:
+                await connection.execute(sa.select(schema.submissions.c.id).limit(1))
+        except StoreUnavailable as exc:
+            return str(exc)
+        return None
 
     async def submission(self, submission_id: str) -> SubmissionView | None:
         submissions, outcomes, comparisons = schema.submissions, schema.outcomes, schema.comparisons

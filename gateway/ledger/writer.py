@@ -13,7 +13,7 @@ from gateway.core.comparison import Comparison, Verdict
 from gateway.core.ports import Pair
 from gateway.ledger import schema
 from gateway.ledger.counters import add_tally
-from gateway.ledger.engine import reading, writing
+from gateway.ledger.database import reading, writing
 from gateway.ledger.rows import Row, comparison_from, comparison_row, outcome_from, outcome_row, submission_from, submission_row
 from gateway.ledger.statement import insert_new
 from gateway.ledger.tally import tally

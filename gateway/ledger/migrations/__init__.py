@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from gateway.ledger.engine import create_ledger_engine, writing
+from gateway.ledger.database import create_ledger_engine, writing
 
 __all__ = ["migration_config", "upgrade"]
 

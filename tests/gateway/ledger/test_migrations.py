@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.ledger import create_ledger_engine, upgrade
-from gateway.ledger.engine import reading
+from gateway.ledger.database import reading
 from gateway.ledger.schema import metadata
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,1 @@
+"""Idempotency keys: Redis, and one in memory."""

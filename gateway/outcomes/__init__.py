@@ -1,0 +1,1 @@
+"""Records on their way to the ledger, and notices that outcomes have come."""
