@@ -63,7 +63,7 @@ class Publisher(ChannelSink):
         self._waiting.append(sending)
         self._idle.clear()
         if self._timer is None:
-            self._timer = loop.call_at(sending.deadline_s, self._expire)
+            self._timer = loop.call_later(min(self._connect_wait_s, self._confirm_wait_s), self._expire)
         self._flush_soon()
         return sending.verdict
 
