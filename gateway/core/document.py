@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from difflib import get_close_matches
 from enum import StrEnum
@@ -72,6 +73,10 @@ class DocumentNode:
     def number(self) -> float:
         """A finite number."""
         value = self._scalar()
+        if isinstance(value, str) and isinstance(self._node, yaml.ScalarNode) and self._node.style is None:
+            # YAML 1.1 takes 1e-6 for a text: it wants 1.0e-6.
+            with suppress(ValueError):
+                value = float(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, float) and not isfinite(value)):
             raise self.flaw(f"should be a number, is {_described(self._node)}")
         return value

@@ -80,7 +80,10 @@ class FlagsFile:
 
     async def _watch(self) -> None:
         async for _ in self._ticks():
-            await self.apply()
+            try:
+                await self.apply()
+            except Exception:
+                log.exception("flags_file_not_applied", extra={"path": str(self._path)})
 
     async def _ticks(self) -> AsyncIterator[None]:
         """A tick at every change in the file's directory (renames and symlink swaps count), and one a second where none are told."""

@@ -7,7 +7,6 @@ each new document. The document in memory answers every question; Redis is asked
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -98,11 +97,10 @@ class RedisFlagStore:
 
     async def stop(self) -> None:
         """Stop following; the flags stay in force."""
-        if self._following is not None:
+        # redis-py loses a cancellation that comes while it connects, so one is not enough.
+        while self._following is not None and not self._following.done():
             self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
-            self._following = None
+            await asyncio.wait({self._following}, timeout=_RECONNECT_S)
         await self._redis.aclose()
 
     @property
@@ -209,6 +207,8 @@ class RedisFlagStore:
                         await (self._refresh() if notice is None else self._adopt(notice["data"]))
             except (StoreUnavailable, RedisError, OSError) as exc:
                 self._lost(exc)
+            except Exception:
+                log.exception("flags_not_followed", extra={"version": self.snapshot.version})
             await asyncio.sleep(_RECONNECT_S)
 
     def _lost(self, exc: Exception) -> None:
