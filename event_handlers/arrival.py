@@ -1,0 +1,106 @@
+"""An event as it arrives, with what its headers say about the migration."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from dualrun.broker import Message
+from dualrun.contracts import Event, NotAnEvent, Role, event_from_message
+from dualrun.contracts.topology import (
+    HEADER_ATTEMPT,
+    HEADER_ETA,
+    HEADER_EXPIRES,
+    HEADER_FLAG_VERSION,
+    HEADER_ROLE,
+    HEADER_SUBMISSION_ID,
+    HEADER_SUBMITTED_AT,
+    HEADER_TRACEPARENT,
+)
+
+__all__ = ["HEADER_NOT_BEFORE", "Arrival", "arrival_of"]
+
+HEADER_NOT_BEFORE = "dualrun-not-before"
+"""ISO 8601, UTC: when an attempt further away than the longest retry queue is due."""
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """One event in hand. Times are aware."""
+
+    event: Event
+    role: Role
+    submission_id: str | None = None
+    """None for an ordinary event: it yields no outcome."""
+    attempt: int = 1
+    eta: datetime | None = None
+    not_before: datetime | None = None
+    expires: datetime | None = None
+    submitted_at: datetime | None = None
+    flag_version: int = 0
+    traceparent: str | None = None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether nobody wants it done any more."""
+        return self.expires is not None and self.expires <= now
+
+    def wait_s(self, now: datetime) -> float:
+        """Seconds until it may start; 0 when it may."""
+        due = max((moment for moment in (self.eta, self.not_before) if moment is not None), default=now)
+        return max(0.0, (due - now).total_seconds())
+
+    def queued_ms(self, started_at: datetime) -> float | None:
+        """From the submission, or its eta, to the start; None where neither is known."""
+        since = self.eta or self.submitted_at
+        return None if since is None else max(0.0, (started_at - since).total_seconds() * 1e3)
+
+
+def arrival_of(message: Message, lane: Role) -> Arrival:
+    """The event a message of one lane holds.
+
+    Raises `NotAnEvent` naming what is unreadable. A message in the shadow lane that does not say it is a shadow is refused: it must not run
+    with real effects, and nobody knows whether it was meant to.
+    """
+    event = event_from_message(message.headers, message.body)
+    headers = event.headers
+    submission_id = headers.get(HEADER_SUBMISSION_ID)
+    role = _role(headers.get(HEADER_ROLE), lane)
+    if lane is Role.SHADOW and submission_id is None:
+        raise NotAnEvent(f"{HEADER_SUBMISSION_ID} is missing in the shadow lane")
+    return Arrival(
+        event=event,
+        role=role,
+        submission_id=submission_id,
+        attempt=max(1, _number(headers.get(HEADER_ATTEMPT), HEADER_ATTEMPT, 1)),
+        eta=_moment(headers.get(HEADER_ETA), HEADER_ETA),
+        not_before=_moment(headers.get(HEADER_NOT_BEFORE), HEADER_NOT_BEFORE),
+        expires=_moment(headers.get(HEADER_EXPIRES), HEADER_EXPIRES),
+        submitted_at=_moment(headers.get(HEADER_SUBMITTED_AT), HEADER_SUBMITTED_AT),
+        flag_version=_number(headers.get(HEADER_FLAG_VERSION), HEADER_FLAG_VERSION, 0),
+        traceparent=headers.get(HEADER_TRACEPARENT),
+    )
+
+
+def _role(text: str | None, lane: Role) -> Role:
+    if text is not None and text != lane.value:
+        raise NotAnEvent(f"{HEADER_ROLE} is {text!r} in the {lane.value} lane")
+    return lane
+
+
+def _number(text: str | None, name: str, default: int) -> int:
+    if text is None:
+        return default
+    try:
+        return int(text)
+    except ValueError as exc:
+        raise NotAnEvent(f"{name} is {text[:40]!r}, should be an integer") from exc
+
+
+def _moment(text: str | None, name: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise NotAnEvent(f"{name} is {text[:40]!r}, should be ISO 8601") from exc
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

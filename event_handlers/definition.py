@@ -1,0 +1,141 @@
+"""How handlers are written: as a function with its payload as signature, or as a class."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from dualrun.contracts import Event, JsonObject, Parameter, ServedTask
+from dualrun.contracts.topology import EVENTS_EXCHANGE
+from dualrun.errors import ConfigurationError
+from event_handlers.context import Context
+from event_handlers.payload import model_of
+from event_handlers.policy import Policy
+
+__all__ = ["EventHandler", "Handler", "handler", "handler_of", "handlers_of"]
+
+_ATTRIBUTE = "__event_handler__"
+_Function = TypeVar("_Function", bound=Callable[..., Awaitable[Any]])
+
+
+class EventHandler(ABC):
+    """A handler as a class, for those who want state or several event types in one place.
+
+    It sees the event as it is; `current_context()` says more about the run.
+    """
+
+    policy: Policy = Policy()
+    """What is done when `handle` fails."""
+
+    @property
+    @abstractmethod
+    def event_types(self) -> Set[str]:
+        """The types it handles, in full: no wildcards."""
+
+    @abstractmethod
+    async def handle(self, event: Event) -> object:
+        """Handle one event. What it returns becomes the outcome's value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """What handles one type of event."""
+
+    task: str
+    policy: Policy
+    origin: str
+    """Where it is written, `module:name`."""
+    function: Callable[..., object]
+    """What was decorated, or the method."""
+    invoke: Callable[[Event, Context], Awaitable[object]]
+    """Bind the payload and run. Raises `InvalidPayload` before anything of the user's has run, else what the handler raises."""
+    parameters: tuple[Parameter, ...] | None = None
+    schema: JsonObject | None = None
+
+    def served(self) -> ServedTask:
+        """What a worker announces of it."""
+        return ServedTask(task=self.task, parameters=self.parameters, schema=self.schema, exchange=EVENTS_EXCHANGE, routing_key=self.task)
+
+
+def handler(
+    task: str,
+    *,
+    max_attempts: int = 1,
+    retry_delay_s: float | Sequence[float] = 1.0,
+    retry_on: tuple[type[Exception], ...] = (),
+    time_limit_s: float | None = None,
+) -> Callable[[_Function], _Function]:
+    """Make an async function the handler of one task. The function stays what it is and can be called directly.
+
+    Its signature is the payload: annotations are checked strictly, unknown fields refused. A parameter annotated `Context` is injected. A
+    single parameter named `payload` whose annotation is a msgspec Struct or a dataclass takes the whole payload.
+
+    `max_attempts` counts the first one; another attempt follows `Retry` and the errors of `retry_on`, `retry_delay_s` seconds later
+    (several: one an attempt, the last one repeats). `time_limit_s` is for one attempt. Raises `ConfigurationError` at import.
+    """
+    delays = tuple(retry_delay_s) if isinstance(retry_delay_s, Sequence) else (retry_delay_s,)
+    policy = Policy(max_attempts=max_attempts, retry_delays_s=delays, retry_on=retry_on, time_limit_s=time_limit_s)
+
+    def define(function: _Function) -> _Function:
+        setattr(function, _ATTRIBUTE, _from_function(task, function, policy))
+        return function
+
+    return define
+
+
+def handler_of(candidate: object) -> Handler | None:
+    """The handler a decorated function defines; None for anything else."""
+    found = getattr(candidate, _ATTRIBUTE, None) if inspect.isroutine(candidate) else None
+    return found if isinstance(found, Handler) else None
+
+
+def handlers_of(instance: EventHandler) -> list[Handler]:
+    """One handler for each type the instance handles."""
+    kind = type(instance)
+
+    async def invoke(event: Event, _context: Context) -> object:
+        return await instance.handle(event)
+
+    return [
+        Handler(
+            task=_checked_type(task, kind.__qualname__),
+            policy=instance.policy,
+            origin=f"{kind.__module__}:{kind.__qualname__}",
+            function=instance.handle,
+            invoke=invoke,
+        )
+        for task in sorted(instance.event_types)
+    ]
+
+
+def _from_function(task: str, function: Callable[..., Awaitable[object]], policy: Policy) -> Handler:
+    origin = f"{function.__module__}:{function.__qualname__}"
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigurationError(f"{origin} is not an async function: write `async def`")
+    model = model_of(function)
+
+    async def invoke(event: Event, context: Context) -> object:
+        arguments = model.arguments_of(event.payload)
+        if model.context_name is not None:
+            arguments[model.context_name] = context
+        return await function(**arguments)
+
+    return Handler(
+        task=_checked_type(task, origin),
+        policy=policy,
+        origin=origin,
+        function=function,
+        invoke=invoke,
+        parameters=model.parameters,
+        schema=model.schema,
+    )
+
+
+def _checked_type(task: str, origin: str) -> str:
+    # A routing key: at most 255 bytes, and these two would bind more than was meant.
+    if not task or len(task.encode()) > 255 or "*" in task or "#" in task:
+        raise ConfigurationError(f"{origin}: {task!r} is no event type: 1 to 255 bytes, no wildcards (`EventBus.subscribe` takes patterns)")
+    return task

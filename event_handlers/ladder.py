@@ -1,0 +1,87 @@
+"""Waiting outside of the worker: a message is published to a queue of fixed delay, from which it returns to where it came from.
+
+One queue a delay, so that no long wait stands before a short one, and a bounded number of delays, so that there are few queues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from dualrun.broker import Broker, HeaderValue, Message, Queue, Topology
+from dualrun.contracts.topology import HEADER_ATTEMPT, retry_queue
+from dualrun.errors import BrokerError, Unroutable
+from event_handlers.arrival import HEADER_NOT_BEFORE
+
+__all__ = ["STEPS_S", "RetryLadder", "fresh_headers", "step_down_s", "step_up_s"]
+
+log = logging.getLogger(__name__)
+
+STEPS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+_BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+# RabbitMQ before 4.0.1 takes a republished message with these for one that goes round in a circle, and drops it.
+_BROKERS_OWN = re.compile(r"x-(first-|last-)?death(-|$)|x-delivery-count$")
+
+
+def step_up_s(delay_s: float) -> float:
+    """The shortest step that is no shorter than the delay; the longest where there is none."""
+    return next((step for step in STEPS_S if step >= delay_s), STEPS_S[-1])
+
+
+def step_down_s(wait_s: float) -> float:
+    """The longest step that does not go beyond the wait; the shortest where there is none."""
+    return next((step for step in reversed(STEPS_S) if step <= wait_s), STEPS_S[0])
+
+
+def fresh_headers(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+    """The headers of a message that is published again: without what the broker wrote into them."""
+    return {name: value for name, value in headers.items() if _BROKERS_OWN.match(name) is None}
+
+
+class RetryLadder:
+    """The retry queues of one broker, declared when first used."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._declared: set[str] = set()
+
+    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int) -> None:
+        """Have the message come back to `queue` as that attempt, in `delay_s` rounded up to a step. Returns when that is certain."""
+        headers = fresh_headers(message.headers)
+        headers.pop(HEADER_NOT_BEFORE, None)
+        headers[HEADER_ATTEMPT] = str(attempt)
+        if delay_s > STEPS_S[-1]:
+            headers[HEADER_NOT_BEFORE] = (datetime.now(UTC) + timedelta(seconds=delay_s)).isoformat()
+        await self._publish(replace(message, headers=headers), queue, step_up_s(delay_s))
+
+    async def park(self, message: Message, queue: str, wait_s: float) -> None:
+        """Have the message come back to `queue` unchanged: when it is due, or sooner, to be parked again. Returns when that is certain."""
+        await self._publish(replace(message, headers=fresh_headers(message.headers)), queue, step_down_s(wait_s))
+
+    async def _publish(self, message: Message, queue: str, step_s: float) -> None:
+        name = retry_queue(queue, round(step_s * 1e3))
+        failures = 0
+        while True:
+            try:
+                await self._declare(name, queue, step_s)
+                await self._broker.publish("", name, message)
+            except BrokerError as exc:
+                if isinstance(exc, Unroutable):
+                    # Somebody deleted the queue since it was declared.
+                    self._declared.discard(name)
+                log.warning("retry_not_confirmed", extra={"queue": name, "error": str(exc)})
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                failures += 1
+            else:
+                return
+
+    async def _declare(self, name: str, queue: str, step_s: float) -> None:
+        if name in self._declared:
+            return
+        waiting = Queue(name=name, message_ttl_ms=round(step_s * 1e3), dead_letter_exchange="", dead_letter_routing_key=queue)
+        await self._broker.declare(Topology(queues=(waiting,)))
+        self._declared.add(name)

@@ -1,0 +1,102 @@
+"""How often an event is tried, and when again: pure rules, no clock."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+from dualrun.contracts import Failure
+from dualrun.errors import ConfigurationError, DualrunError
+
+__all__ = ["DoNotRetry", "Policy", "Retry", "TimeLimitExceeded", "failure_of"]
+
+MESSAGE_MAX_BYTES = 2 * 1024
+TRACEBACK_MAX_BYTES = 8 * 1024
+
+# What Celery calls it when a task asks again too often and names no error of its own: both sides then fail alike.
+_TOO_OFTEN = "MaxRetriesExceededError"
+
+
+class Retry(DualrunError):
+    """Raised by a handler that wants another attempt. Without `delay_s` (seconds) its policy says when.
+
+    When no attempts are left, the event has failed with the error this one was raised from.
+    """
+
+    def __init__(self, delay_s: float | None = None, reason: str = "") -> None:
+        super().__init__(reason or "another attempt was asked for")
+        self.delay_s = delay_s
+
+
+class DoNotRetry(DualrunError):
+    """Raised by a handler to end it here, whatever its policy says. The event has failed with the error this one was raised from."""
+
+
+class TimeLimitExceeded(DualrunError):
+    """The handler ran longer than its `time_limit_s` and was cancelled."""
+
+    def __init__(self, time_limit_s: float) -> None:
+        super().__init__(f"ran longer than {time_limit_s} s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is done about a handler that fails. Raises `ConfigurationError` for values that cannot be meant."""
+
+    max_attempts: int = 1
+    """1 means no second attempt."""
+    retry_delays_s: tuple[float, ...] = (1.0,)
+    """Before the second attempt, the third, ...; the last one repeats."""
+    retry_on: tuple[type[Exception], ...] = ()
+    """Errors worth another attempt beside `Retry`. As in Celery, none unless named."""
+    time_limit_s: float | None = None
+    """For one attempt."""
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ConfigurationError(f"max_attempts is {self.max_attempts}, should be at least 1")
+        if not self.retry_delays_s or min(self.retry_delays_s) < 0:
+            raise ConfigurationError(f"retry_delay_s is {self.retry_delays_s}, should be one or more times in seconds, none negative")
+        if self.time_limit_s is not None and self.time_limit_s <= 0:
+            raise ConfigurationError(f"time_limit_s is {self.time_limit_s}, should be more than 0, or None")
+
+    def next_delay_s(self, attempt: int, error: BaseException) -> float | None:
+        """Seconds until the attempt after this one (from 1), which ended with `error`; None when there is none."""
+        if attempt >= self.max_attempts or isinstance(error, DoNotRetry):
+            return None
+        if isinstance(error, Retry):
+            return self._delay_s(attempt) if error.delay_s is None else max(0.0, error.delay_s)
+        return self._delay_s(attempt) if isinstance(error, self.retry_on) else None
+
+    def _delay_s(self, attempt: int) -> float:
+        return self.retry_delays_s[min(attempt, len(self.retry_delays_s)) - 1]
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The failure a last error stands for: for `Retry` and `DoNotRetry`, the one they were raised from."""
+    kind = type(error).__name__
+    if isinstance(error, Retry | DoNotRetry):
+        cause = error.__cause__ or error.__context__
+        if cause is not None:
+            return failure_of(cause)
+        kind = _TOO_OFTEN if isinstance(error, Retry) else kind
+    lines = "".join(traceback.format_exception(error))
+    return Failure(kind=kind, message=_head(_text(error), MESSAGE_MAX_BYTES), traceback=_tail(lines, TRACEBACK_MAX_BYTES))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a user's __str__ may do anything, and the outcome must still be told
+        return "(its text could not be made)"
+
+
+def _head(text: str, max_bytes: int) -> str:
+    encoded = text.encode(errors="replace")
+    return encoded.decode() if len(encoded) <= max_bytes else encoded[: max_bytes - 3].decode(errors="ignore") + "…"
+
+
+def _tail(text: str, max_bytes: int) -> str:
+    # The end of a traceback says most: the last frames and the error.
+    encoded = text.encode(errors="replace")
+    return encoded.decode() if len(encoded) <= max_bytes else "…" + encoded[3 - max_bytes :].decode(errors="ignore")
