@@ -139,7 +139,7 @@ def _task_prerun(task_id: str, task: Task, **_: object) -> None:
 
 
 @_quietly
-def _task_postrun(task_id: str, retval: object, state: str, **_: object) -> None:
+def _task_postrun(task_id: str, retval: object, state: str | None, **_: object) -> None:
     _runs.ended(task_id, state, retval)
 
 

@@ -42,12 +42,13 @@ class Ending:
     failure: Failure | None = None
 
 
-def ending_of(celery_state: str, retval: object) -> Ending | None:
-    """What `task_postrun` tells; None where the task will run again (a retry, or a rejected message that goes back to its queue).
+def ending_of(celery_state: str | None, retval: object) -> Ending | None:
+    """What `task_postrun` tells; None where the task is not over.
 
-    A task may set a state of its own; it is over then, and counts as ignored: Celery itself keeps no result of it.
+    It will run again (a retry, or a rejected message that goes back to its queue); or there is no state at all, because the process is
+    being killed around it: then the main process tells.
     """
-    state = STATES.get(celery_state, State.IGNORED)
+    state = None if celery_state is None else STATES[celery_state]
     if state is None or (isinstance(retval, Reject) and retval.requeue):
         return None
     if state is State.SUCCEEDED:

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from dualrun.contracts import Outcome
@@ -82,14 +82,14 @@ class OutcomeSender:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stop_at = float("inf")
-        self._pending: list[Segment] = []
+        self._pending: Segment | None = None
         self._delivered = False
         self._adopt_at = 0.0
 
     def _forked(self) -> None:
         self._thread = None
-        for segment in self._pending:
-            segment.close()
+        if self._pending is not None:
+            self._pending.close()
         self._spool.abandon()
         self._publisher.abandon()
         self._reset()
@@ -120,21 +120,25 @@ class OutcomeSender:
 
     def _delivers(self) -> bool:
         try:
-            self._gather()
-            while self._pending:
-                for outcomes in self._pending[0].batches():
+            for segment in self._segments():
+                self._pending = segment
+                for outcomes in segment.batches():
                     self._publisher.publish(outcomes)
-                self._pending.pop(0).delete()
+                segment.delete()
+                self._pending = None
         except Exception:  # the broker or the disk is away: outcomes wait in the spool, no task notices
-            log.warning("outcomes_wait", exc_info=True, extra={"segments": len(self._pending)})
+            log.warning("outcomes_wait", exc_info=True)
             return False
         return True
 
-    def _gather(self) -> None:
-        # The dead go first: a child killed after its task ended must be heard before its parent reports it as lost.
+    def _segments(self) -> Iterator[Segment]:
+        """One at a time, and a new one only when the last was delivered: while the broker is away the spool is one growing file."""
+        if self._pending is not None:
+            yield self._pending
+        # The dead come before what is new: a child killed after its task ended is heard before its parent reports it as lost.
         if time.monotonic() >= self._adopt_at or self._stopping.is_set():
+            yield from self._spool.adopt()
             self._adopt_at = time.monotonic() + _ADOPT_EVERY_S
-            self._pending.extend(self._spool.adopt())
         sealed = self._spool.seal()
         if sealed is not None:
-            self._pending.append(sealed)
+            yield sealed

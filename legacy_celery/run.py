@@ -72,7 +72,7 @@ class Runs:
         trace = _span(stack, ticket)
         self._running[task_id, threading.get_ident()] = _Run(ticket, stack, captured, trace, time.monotonic())
 
-    def ended(self, task_id: str, celery_state: str, retval: object) -> None:
+    def ended(self, task_id: str, celery_state: str | None, retval: object) -> None:
         """The body has run, and Celery has stored the result: that is part of the elapsed time."""
         run = self._running.pop((task_id, threading.get_ident()), None)
         if run is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from celery import Celery
 from kombu.connection import Connection
@@ -54,6 +55,13 @@ class Shop:
     def submit(self, task: str, *args: object, role: Role = Role.AUTHORITY, queue: str | None = None, **options: object) -> str:
         """One submission, as the gateway would send it."""
         submission_id = str(uuid.uuid4())
+        self.repeat(submission_id, task, *args, role=role, queue=queue, **options)
+        return submission_id
+
+    def repeat(
+        self, submission_id: str, task: str, *args: object, role: Role = Role.AUTHORITY, queue: str | None = None, **options: object
+    ) -> None:
+        """The message of a submission, once more."""
         headers = {
             HEADER_SUBMISSION_ID: submission_id,
             HEADER_ROLE: role.value,
@@ -70,7 +78,6 @@ class Shop:
                 serializer="json",
                 **built.properties,
             )
-        return submission_id
 
     @staticmethod
     def queue_of(task: str) -> str:
@@ -137,6 +144,27 @@ class Shop:
                     process.kill()
                     process.wait()
                 sys.stdout.write(log.read_text())
+
+    def spooled(self) -> list[Path]:
+        """Files of outcomes that were not delivered."""
+        return sorted(self.spool_dir.glob("*.spool"))
+
+    def spooled_outcomes(self) -> list[Outcome]:
+        lines = [line for path in self.spooled() for line in path.read_bytes().splitlines()]
+        return [msgspec.json.decode(line, type=Outcome) for line in lines]
+
+    def until_spooled(self, count: int) -> None:
+        self.until(lambda: len(self.spooled_outcomes()) == count)
+
+    def until_received(self, submission_id: str) -> None:
+        """A worker holds the message: it says so in its log."""
+        self.until(lambda: any(f"[{submission_id}] received" in log.read_text() for log in self.spool_dir.parent.glob("worker-*.log")))
+
+    def until(self, holds: Callable[[], bool], *, wait_s: float = WAIT_S) -> None:
+        deadline = time.monotonic() + wait_s
+        while not holds():
+            assert time.monotonic() < deadline, f"did not come true within {wait_s} s"
+            time.sleep(0.05)
 
     def close(self) -> None:
         self.connection.release()
