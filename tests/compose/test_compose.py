@@ -120,7 +120,10 @@ def test_what_must_survive_is_on_named_volumes() -> None:
     assert isinstance(named, dict)
     kept = {volume.partition(":")[0] for service in SERVICES.values() for volume in service.volumes if not volume.startswith("./")}
     assert kept == named.keys()
-    assert {name for name in OURS if not any(volume.endswith(":/var/lib/dualrun") for volume in OURS[name].volumes)} == {"shop"}
+    assert {name for name in OURS if not any(volume.endswith(":/var/lib/dualrun") for volume in OURS[name].volumes)} == {
+        "shop",
+        "event-worker",
+    }
 
 
 def test_mounted_files_exist() -> None:
