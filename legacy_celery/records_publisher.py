@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from kombu.connection import Connection
-from kombu.entity import Queue
 from kombu.messaging import Producer
 
+from dualrun.broker.queue_arguments import queue_arguments
+from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import Outcome, encode_records
 from dualrun.contracts.topology import RECORDS_QUEUE
 
@@ -17,6 +19,14 @@ __all__ = ["RecordsPublisher"]
 _CONNECT_TIMEOUT_S = 4.0
 _CONFIRM_TIMEOUT_S = 10.0
 _PERSISTENT = 2
+
+
+class _Channel(Protocol):
+    """What is used here of py-amqp's channel, which has no types."""
+
+    def exchange_declare(self, exchange: str, type: str, *, durable: bool, auto_delete: bool) -> object: ...  # noqa: A002 - py-amqp's name
+    def queue_declare(self, queue: str, *, durable: bool, auto_delete: bool, arguments: Mapping[str, object]) -> object: ...
+    def queue_bind(self, queue: str, exchange: str, routing_key: str) -> object: ...
 
 
 class RecordsPublisher:
@@ -66,6 +76,16 @@ class RecordsPublisher:
                 self._amqp_url, connect_timeout=_CONNECT_TIMEOUT_S, transport_options={"confirm_publish": True, "max_retries": 1}
             )
             channel = self._connection.channel()
-            Queue(RECORDS_QUEUE, exchange=None, channel=channel, durable=True, queue_arguments={"x-queue-type": "quorum"}).queue_declare()
+            _declare(channel)
             self._producer = Producer(channel, serializer=None, auto_declare=False)
         return self._producer
+
+
+def _declare(channel: _Channel) -> None:
+    """Whoever comes first, gateway or worker, declares; the other finds it as it would have made it."""
+    for exchange in RECORDS_TOPOLOGY.exchanges:
+        channel.exchange_declare(exchange.name, exchange.kind.value, durable=True, auto_delete=False)
+    for queue in RECORDS_TOPOLOGY.queues:
+        channel.queue_declare(queue.name, durable=True, auto_delete=False, arguments=queue_arguments(queue))
+    for binding in RECORDS_TOPOLOGY.bindings:
+        channel.queue_bind(binding.queue, binding.exchange, binding.pattern)

@@ -9,7 +9,8 @@ from aiormq.exceptions import AMQPChannelError, ChannelNotFoundEntity
 from pamqp.common import FieldTable
 
 from dualrun.broker.amqp_table import encode_table
-from dualrun.broker.port import Binding, Exchange, HeaderValue, Overflow, Queue, QueueDepth, Topology
+from dualrun.broker.port import Binding, Exchange, Queue, QueueDepth, Topology
+from dualrun.broker.queue_arguments import queue_arguments
 from dualrun.broker.rabbitmq_link import Link
 from dualrun.errors import ConfigurationError
 
@@ -27,27 +28,6 @@ def merged(first: Topology, second: Topology) -> Topology:
         queues=tuple(dict.fromkeys(first.queues + second.queues)),
         bindings=tuple(bindings.values()),
     )
-
-
-def queue_arguments(queue: Queue) -> dict[str, HeaderValue]:
-    """The x-arguments of a queue; what is not asked for is left out, so that policies can set it."""
-    arguments: dict[str, HeaderValue] = {"x-queue-type": "quorum"}
-    wanted: dict[str, HeaderValue] = {
-        "x-max-length": queue.max_length,
-        "x-message-ttl": queue.message_ttl_ms,
-        "x-delivery-limit": queue.delivery_limit,
-        "x-single-active-consumer": queue.single_active_consumer or None,
-        "x-dead-letter-exchange": queue.dead_letter_exchange,
-        "x-dead-letter-routing-key": queue.dead_letter_routing_key,
-    }
-    arguments |= {name: value for name, value in wanted.items() if value is not None}
-    rejects = queue.overflow is Overflow.REJECT_PUBLISH
-    if queue.dead_letter_exchange is not None and rejects:
-        # RabbitMQ dead-letters at least once only from queues that reject; the default loses messages when a node fails.
-        arguments["x-dead-letter-strategy"] = "at-least-once"
-    if queue.max_length is not None or (queue.dead_letter_exchange is not None and rejects):
-        arguments["x-overflow"] = queue.overflow.value
-    return arguments
 
 
 async def declare(link: Link, topology: Topology) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Producer
 
+from dualrun.broker.rabbitmq import RabbitBroker
+from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import Outcome, Role, decode_records
 from dualrun.contracts.topology import (
     HEADER_FLAG_VERSION,
@@ -48,9 +51,17 @@ class Shop:
 
     def _declare(self) -> None:
         channel = self.connection.channel()
-        for name, arguments in (("shop.default", {}), ("shop.orders", {}), (RECORDS_QUEUE, {"x-queue-type": "quorum"})):
-            channel.queue_declare(name, durable=True, auto_delete=False, arguments=arguments)
+        for name in ("shop.default", "shop.orders"):
+            channel.queue_declare(name, durable=True, auto_delete=False)
         channel.close()
+        # As the gateway does: the worker declares the same, and must find it equal.
+        asyncio.run(self._declare_records())
+
+    async def _declare_records(self) -> None:
+        broker = RabbitBroker(self.amqp_url)
+        await broker.connect()
+        await broker.declare(RECORDS_TOPOLOGY)
+        await broker.close()
 
     def submit(self, task: str, *args: object, role: Role = Role.AUTHORITY, queue: str | None = None, **options: object) -> str:
         """One submission, as the gateway would send it."""

@@ -1,0 +1,28 @@
+"""A queue's properties as RabbitMQ's x-arguments, for every client library: two declarations that differ exclude each other."""
+
+from __future__ import annotations
+
+from dualrun.broker.port import HeaderValue, Overflow, Queue
+
+__all__ = ["queue_arguments"]
+
+
+def queue_arguments(queue: Queue) -> dict[str, HeaderValue]:
+    """The x-arguments of a queue; what is not asked for is left out, so that policies can set it."""
+    arguments: dict[str, HeaderValue] = {"x-queue-type": "quorum"}
+    wanted: dict[str, HeaderValue] = {
+        "x-max-length": queue.max_length,
+        "x-message-ttl": queue.message_ttl_ms,
+        "x-delivery-limit": queue.delivery_limit,
+        "x-single-active-consumer": queue.single_active_consumer or None,
+        "x-dead-letter-exchange": queue.dead_letter_exchange,
+        "x-dead-letter-routing-key": queue.dead_letter_routing_key,
+    }
+    arguments |= {name: value for name, value in wanted.items() if value is not None}
+    rejects = queue.overflow is Overflow.REJECT_PUBLISH
+    if queue.dead_letter_exchange is not None and rejects:
+        # RabbitMQ dead-letters at least once only from queues that reject; the default loses messages when a node fails.
+        arguments["x-dead-letter-strategy"] = "at-least-once"
+    if queue.max_length is not None or (queue.dead_letter_exchange is not None and rejects):
+        arguments["x-overflow"] = queue.overflow.value
+    return arguments
