@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,11 +18,13 @@ from dualrun.broker import Broker
 from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import ServedTask, Side
-from dualrun.errors import ConfigurationError
+from dualrun.contracts.topology import RECORDS_QUEUE
+from dualrun.errors import BrokerError, BrokerUnavailable, ConfigurationError
 from gateway.api.application import create_application
+from gateway.api.direct import DirectRoutes
 from gateway.api.services import Probe, Services
 from gateway.catalogue.redis import RedisCatalogue
-from gateway.comparator import Comparator
+from gateway.comparator import Comparator, comparing_by
 from gateway.comparison import RuleBook
 from gateway.core.arguments import ArgumentChecker
 from gateway.core.ports import (
@@ -41,9 +44,7 @@ from gateway.dispatch.events import EventsDispatcher
 from gateway.flags.file import FlagsFile
 from gateway.flags.redis import RedisFlagStore
 from gateway.idempotency.redis import RedisIdempotencyStore
-from gateway.ledger.engine import open_engine
-from gateway.ledger.reader import SqlLedgerReader
-from gateway.ledger.writer import SqlLedgerWriter
+from gateway.ledger import SqlLedgerReader, SqlLedgerWriter, open_engine
 from gateway.metrics import Metrics
 from gateway.outcomes.broker import BrokerRecordSink, BrokerRecordSource
 from gateway.outcomes.notices import RedisNotices
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "assemble", "comparator_of", "create_app", "new_id", "open_comparator", "open_gateway", "utc_now"]
 
 log = logging.getLogger(__name__)
+
+_CONNECT_AGAIN_S = 1.0
 
 
 def utc_now() -> datetime:
@@ -146,15 +149,17 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Services]:
             stack.push_async_callback(file.stop)
         engine = await stack.enter_async_context(open_engine(settings.ledger_url.get_secret_value()))
         ledger = SqlLedgerReader(engine)
+        records = BrokerRecordSink(broker)
+        stack.push_async_callback(records.close)
         parts = Parts(
             catalogue=catalogue,
             flags=flags,
             dispatchers={Side.LEGACY: CeleryDispatcher(celery_broker), Side.EVENTS: EventsDispatcher(broker)},
-            records=BrokerRecordSink(broker),
+            records=records,
             idempotency=idempotency,
             notices=notices,
             ledger=ledger,
-            probes={"broker": broker.probe, "redis": notices.probe, "ledger": ledger.probe},
+            probes={"broker": _probe(broker), "redis": notices.probe, "ledger": ledger.probe},
         )
         yield await stack.enter_async_context(assemble(settings, parts))
 
@@ -174,10 +179,12 @@ async def open_comparator(settings: Settings) -> AsyncIterator[Comparator]:
 def comparator_of(settings: Settings, source: RecordSource, ledger: LedgerWriter, notices: OutcomeNotices) -> Comparator:
     """A comparator judging by the rules of `rules_dir`."""
     rules = load_rules(settings.rules_dir) if settings.rules_dir is not None else RuleBook()
-    return Comparator(source=source, ledger=ledger, notices=notices, rules=rules, now=utc_now, deadline_s=settings.compare_deadline_s)
+    return Comparator(
+        source=source, ledger=ledger, notices=notices, compare=comparing_by(rules), now=utc_now, deadline_s=settings.compare_deadline_s
+    )
 
 
-def create_app() -> FastAPI:
+def create_app() -> DirectRoutes:
     """The gateway's application, configured by the environment (uvicorn's factory)."""
     settings = Settings()
 
@@ -193,16 +200,39 @@ def create_app() -> FastAPI:
 
 
 async def _connected(stack: AsyncExitStack, url: str, name: str) -> RabbitBroker:
+    """A broker, connected as soon as it is there: a gateway that starts before RabbitMQ answers 503 until then."""
     broker = RabbitBroker(url, name=name)
     stack.push_async_callback(broker.close)
-    await connect_when_there(broker)
+    try:
+        await _connect(broker)
+    except BrokerUnavailable as exc:
+        log.warning("broker_awaited", extra={"broker": name, "reason": str(exc)})
+        task = asyncio.create_task(_connect_when_there(broker), name=f"connect {name}")
+        stack.callback(task.cancel)
     return broker
 
 
-async def connect_when_there(broker: Broker) -> None:
-    """Connect and declare what records need."""
+async def _connect(broker: Broker) -> None:
     await broker.connect()
     await broker.declare(RECORDS_TOPOLOGY)
+
+
+async def _connect_when_there(broker: Broker) -> None:
+    while True:
+        await asyncio.sleep(_CONNECT_AGAIN_S)
+        with suppress(BrokerUnavailable):
+            return await _connect(broker)
+
+
+def _probe(broker: Broker) -> Probe:
+    async def probe() -> str | None:
+        try:
+            await broker.depth(RECORDS_QUEUE)
+        except BrokerError as exc:
+            return str(exc)
+        return None
+
+    return probe
 
 
 def _amqp_only(url: str) -> str:

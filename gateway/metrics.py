@@ -66,7 +66,7 @@ def serving_counts(host: str, port: int | None, counts: Callable[[], Mapping[str
         return
     registry = CollectorRegistry()
     for name in counts():
-        Gauge(f"dualrun_{name}", name.replace("_", " "), registry=registry).set_function(lambda name=name: float(counts()[name]))
+        Gauge(f"dualrun_{name}", name.replace("_", " "), registry=registry).set_function(_counter(counts, name))
     server, thread = start_http_server(port, host, registry)
     try:
         yield
@@ -74,3 +74,7 @@ def serving_counts(host: str, port: int | None, counts: Callable[[], Mapping[str
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _counter(counts: Callable[[], Mapping[str, int]], name: str) -> Callable[[], float]:
+    return lambda: float(counts()[name])

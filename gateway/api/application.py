@@ -6,9 +6,10 @@ from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
-from starlette.types import StatefulLifespan
+from starlette.types import Lifespan
 
 from gateway.api import flag_route, openapi, operation_route, report_route, task_route
+from gateway.api.direct import DirectRoutes
 from gateway.api.problem import Problem, add_problem_handlers
 from gateway.api.services import Services
 from gateway.core.request import TaskRequest
@@ -31,9 +32,17 @@ _DESCRIPTION = """Submit tasks; flags send each to Celery, to event handlers, or
 What the two sides did is compared and reported."""
 
 
-def create_application(services: Services | None = None, lifespan: StatefulLifespan[FastAPI] | None = None) -> FastAPI:
+def create_application(services: Services | None = None, lifespan: Lifespan[FastAPI] | None = None) -> DirectRoutes:
     """The application. Give `services`, or a `lifespan` that sets `app.state.services`."""
-    app = FastAPI(title="dualrun", version="1", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="dualrun",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        # The gateway writes its own spans and metrics.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     if services is not None:
         app.state.services = services
     app.include_router(task_route.router, prefix="/v1")
@@ -43,7 +52,7 @@ def create_application(services: Services | None = None, lifespan: StatefulLifes
     app.add_api_route("/", _home, include_in_schema=False)
     add_problem_handlers(app)
     app.openapi = partial(openapi.document, app, _TYPES)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
-    return app
+    return DirectRoutes(app, {"/v1/tasks": task_route.submit, "/v1/tasks/batch": task_route.submit_batch})
 
 
 async def _home(_: Request) -> Response:

@@ -31,7 +31,7 @@ async def serving(stack: EmbeddedStack, listener: socket.socket) -> AsyncIterato
     """The base URL of the gateway while the block runs."""
     server = _server(stack)
     # A server inside a larger programme leaves signals to it.
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     task = asyncio.create_task(server.serve(sockets=[listener]), name="embedded-gateway")
     try:
         host, port = listener.getsockname()[:2]

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dualrun.broker.memory import MemoryBroker
-from dualrun.broker.records_topology import RECORDS_TOPOLOGY
-
 from dualrun import effects, telemetry
 from dualrun.announce import Heartbeat
+from dualrun.broker.memory import MemoryBroker
+from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import Outcome, Side
 from dualrun.contracts.topology import service_queue
 from gateway.api.services import Services
@@ -27,9 +26,7 @@ from gateway.embedded.drain import until_empty
 from gateway.flags.file import FlagsFile
 from gateway.flags.memory import MemoryFlagStore
 from gateway.idempotency.memory import MemoryIdempotencyStore
-from gateway.ledger.engine import open_engine
-from gateway.ledger.reader import SqlLedgerReader
-from gateway.ledger.writer import SqlLedgerWriter
+from gateway.ledger import SqlLedgerReader, SqlLedgerWriter, open_engine
 from gateway.outcomes.broker import BrokerRecordSink, BrokerRecordSource
 from gateway.outcomes.notices import MemoryNotices
 from gateway.settings import Settings
@@ -87,6 +84,7 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
         stack.push_async_callback(broker.close)
         await broker.declare(RECORDS_TOPOLOGY)
         records = BrokerRecordSink(broker)
+        stack.push_async_callback(records.close)
         catalogue, notices, flags = MemoryCatalogue(), MemoryNotices(), MemoryFlagStore()
         if options.flags_file is not None:
             file = FlagsFile(options.flags_file, flags)
@@ -99,10 +97,12 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
         celery = await _open_celery(stack, options, catalogue, records)
         await _open_event_worker(stack, options, broker, catalogue)
         reader = SqlLedgerReader(engine)
+        legacy = CeleryMemoryDispatcher(celery.app)
+        stack.callback(legacy.close)
         parts = Parts(
             catalogue=catalogue,
             flags=flags,
-            dispatchers={Side.LEGACY: CeleryMemoryDispatcher(celery.app), Side.EVENTS: EventsDispatcher(broker)},
+            dispatchers={Side.LEGACY: legacy, Side.EVENTS: EventsDispatcher(broker)},
             records=records,
             idempotency=MemoryIdempotencyStore(),
             notices=notices,
@@ -139,7 +139,7 @@ def _restore_environment(before: dict[str, str | None]) -> None:
 async def _open_celery(
     stack: AsyncExitStack, options: EmbeddedOptions, catalogue: MemoryCatalogue, records: BrokerRecordSink
 ) -> EmbeddedCelery:
-    from legacy_celery.capture import announcement_of
+    from legacy_celery.announcing import announcement_of
 
     loop = asyncio.get_running_loop()
     celery = EmbeddedCelery(options.celery_app, partial(_hand_over, loop, records))
