@@ -46,10 +46,8 @@ class RabbitBroker:
             self._publishing = asyncio.create_task(self._keep_publishing(), name="keep the channel for publishing")
 
     async def close(self) -> None:
-        for consumer in list(self._consumers):
-            await consumer.cancel()
-            consumer.flush()
-        self._consumers.clear()
+        consumers, self._consumers = self._consumers, set()
+        await asyncio.gather(*(consumer.finish() for consumer in consumers))
         publishing, self._publishing = self._publishing, None
         await self._publisher.drain(self._confirm_wait_s)
         if publishing is not None:
@@ -91,7 +89,7 @@ class RabbitBroker:
             raise ConfigurationError(f"prefetch must be between 1 and 65535, not {prefetch}")
         consumer = RabbitConsumer(queue, on_delivery, prefetch=prefetch)
         await consumer.start(await self._keeper.link(self._connect_wait_s), self._revived_link)
-        self._consumers.add(consumer)
+        self._consumers = {known for known in self._consumers if not known.is_finished} | {consumer}
         return consumer
 
     async def depth(self, queue: str) -> QueueDepth | None:

@@ -170,6 +170,11 @@ class RabbitConsumer:
         self._closing: set[asyncio.Task[None]] = set()
         self._tag = f"{queue}.{id(self):x}"
 
+    @property
+    def is_finished(self) -> bool:
+        """Cancelled, with nothing left to settle."""
+        return self._task is None and not self._closing and (self._session is None or self._session.in_hand == 0)
+
     async def start(self, link: Link, revive: Callable[[], Awaitable[Link]]) -> None:
         """Consume; afterwards `revive` gives the link to go on with, topology in place.
 
@@ -235,10 +240,12 @@ class RabbitConsumer:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def flush(self) -> None:
-        """Tell the broker what is settled, now."""
+    async def finish(self) -> None:
+        """Cancel, and tell the broker what is settled; the link can be closed then."""
+        await self.cancel()
         if self._session is not None:
             self._session.flush()
+        await asyncio.gather(*self._closing)
 
 
 async def _unexpected(message: object) -> None:

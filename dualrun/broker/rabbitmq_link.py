@@ -270,3 +270,8 @@ async def answer(reply: Awaitable[T], wait_s: float) -> T:
     except (AMQPError, OSError, RuntimeError) as exc:
         # aiormq raises a bare RuntimeError for a closed connection.
         raise BrokerUnavailable(str(exc) or type(exc).__name__) from exc
+    except Exception as exc:
+        # And it ends calls that a closing connection overtook with a bare Exception.
+        if type(exc) is not Exception:
+            raise
+        raise BrokerUnavailable("the connection was closed") from exc
