@@ -8,7 +8,9 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 COMPOSE := docker compose
 
-.PHONY: help run demo test check lint types arch fmt up down clean
+BENCHMARKS = $(or $(NAME),$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
+
+.PHONY: help run demo test check lint types arch fmt bench up down clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +39,11 @@ arch: $(STAMP) ## Who may import whom (import-linter)
 fmt: $(STAMP) ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Run the benchmarks (NAME=compare for one)
+	@$(BIN)/python -m tools.services -- bash -c 'set -e; \
+	export DUALRUN_AMQP_URL=$$DUALRUN_TEST_AMQP_URL DUALRUN_REDIS_URL=$$DUALRUN_TEST_REDIS_URL; \
+	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done'
 
 up: .env ## Start the real stack in containers and wait until it is healthy
 	$(COMPOSE) up --detach --build --wait
