@@ -39,13 +39,13 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def shop_server() -> Iterator[RunningShop]:
-    """The sample shop on free ports, shared: ask for `shop`."""
+    """The sample shop on free ports, shared: ask for `sample_shop`."""
     with running_shop() as shop:
         yield shop
 
 
 @pytest.fixture
-def shop(shop_server: RunningShop, monkeypatch: pytest.MonkeyPatch) -> RunningShop:
+def sample_shop(shop_server: RunningShop, monkeypatch: pytest.MonkeyPatch) -> RunningShop:
     """The sample shop, empty, with the sample tasks and handlers of this process pointed at it; retries come at once."""
     for name, value in {**shop_server.env, "SHOP_RETRY_DELAY_S": "0"}.items():
         monkeypatch.setenv(name, value)

@@ -91,7 +91,8 @@ def payment(draw: Random) -> Request:
 def report(draw: Random) -> Request:
     if draw.random() < 0.3:
         return Request("reports.daily_report")
-    return Request("reports.daily_report", (f"2025-{draw.randint(1, 12):02d}-{draw.randint(1, DAYS_IN_MONTH):02d}",))
+    # By name: a handler written as a class has no signature to tell what stands at which position.
+    return Request("reports.daily_report", kwargs={"day": f"2025-{draw.randint(1, 12):02d}-{draw.randint(1, DAYS_IN_MONTH):02d}"})
 
 
 def addition(draw: Random) -> Request:

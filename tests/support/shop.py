@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from celery import Celery
@@ -35,10 +36,10 @@ def legacy_app() -> Celery:
     return app
 
 
-def run_legacy(shop: RunningShop, task: str, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None) -> Trace:
+def run_legacy(shop: RunningShop, task: str, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None) -> Trace:
     """Run a Celery task to its end, retries included, on an empty shop."""
     shop.reset()
-    result = legacy_app().tasks[task].apply(args, kwargs or {})
+    result = legacy_app().tasks[task].apply(tuple(args), dict(kwargs or {}))
     if result.successful():
         return trace_of(shop, value=result.result)
     return trace_of(shop, error=type(result.result).__name__)

@@ -33,13 +33,13 @@ def test_the_traffic_is_for_every_sample_task() -> None:
     assert DECK.keys() == {name for name in legacy_app().tasks if not name.startswith("celery.")}
 
 
-def test_a_late_shadow_of_the_same_task_sees_what_the_authority_saw(shop: RunningShop) -> None:
+def test_a_late_shadow_of_the_same_task_sees_what_the_authority_saw(sample_shop: RunningShop) -> None:
     requests = list(submissions(100, seed=3))
-    authorities = [legacy_outcome(shop, request, Role.AUTHORITY) for request in requests]
-    calls, mails = len(shop.state.calls), len(shop.mail.messages)
+    authorities = [legacy_outcome(sample_shop, request, Role.AUTHORITY) for request in requests]
+    calls, mails = len(sample_shop.state.calls), len(sample_shop.mail.messages)
 
-    shadows = [legacy_outcome(shop, request, Role.SHADOW) for request in reversed(requests)]
+    shadows = [legacy_outcome(sample_shop, request, Role.SHADOW) for request in reversed(requests)]
 
     verdicts = Counter(compare_outcomes(*pair)[0] for pair in zip(authorities, reversed(shadows), strict=True))
     assert verdicts == {Verdict.EQUAL: 100}
-    assert (len(shop.state.calls), len(shop.mail.messages)) == (calls, mails)
+    assert (len(sample_shop.state.calls), len(sample_shop.mail.messages)) == (calls, mails)
