@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from dualrun.contracts import JsonValue
 from gateway.comparison.bounds import MAX_DEPTH, Budget
 from gateway.comparison.forms import Forms, Numbering
-from gateway.comparison.marks import MARK, Mark, Uuid, mark_of, renamed
-from gateway.comparison.paths import segment_of
+from gateway.comparison.marks import MIN_UUID_CHARS, Mark, Uuid, marks_in, renamed
+from gateway.comparison.paths import MEMBER, segment_of
 
 __all__ = ["ANONYMOUS", "correspondence"]
 
@@ -58,6 +58,22 @@ def _shared_places(ours: _Places, theirs: _Places) -> Iterator[tuple[dict[Mark, 
     return ((row[2], row[3]) for row in shared)
 
 
+_MAY_HOLD_TEXT = (str, dict, list, tuple)
+
+
+class _Member:
+    """A list member around a text; its form is worked out when an id is seen inside."""
+
+    __slots__ = ("around", "chain", "depth", "form", "value")
+
+    def __init__(self, value: JsonValue, around: _Member | None, depth: int) -> None:
+        self.value = value
+        self.around = around
+        self.depth = depth
+        self.form = -1
+        self.chain: int | None = None
+
+
 @dataclass(slots=True)
 class _Sightings:
     """Where each generated id of one side is seen."""
@@ -72,37 +88,50 @@ class _Sightings:
         self.forms = Forms(self.budget, self.numbers, text=self._anonymous, ordered=False)
 
     def see(self, tree: JsonValue) -> list[_Places]:
-        self._walk(tree, 0, 0, 0, 0)
+        self._walk(tree, 0, None, 0)
         return self.levels
 
-    def _walk(self, value: JsonValue, path: int, member: int, chain: int, depth: int) -> None:
-        """`member` is the form of the nearest list member around the value, `chain` stands for all of them."""
-        self.budget.spend()
+    def _walk(self, value: JsonValue, path: int, around: _Member | None, depth: int) -> None:
         if isinstance(value, str):
-            self._text(value, path, member, chain)
+            self._text(value, path, around)
         elif depth >= MAX_DEPTH:
             return
         elif isinstance(value, dict):
+            self.budget.spend(len(value))
             for key in sorted(value):
-                inner = self._number((path, segment_of(key)))
-                self._text(key, inner, member, chain)
-                self._walk(value[key], inner, member, chain, depth + 1)
+                member = value[key]
+                if len(key) >= MIN_UUID_CHARS:
+                    self._text(key, self._number((path, segment_of(key))), around)
+                if isinstance(member, _MAY_HOLD_TEXT):
+                    self._walk(member, self._number((path, segment_of(key))), around, depth + 1)
         elif isinstance(value, (list, tuple)):
-            inner = self._number((path, "[*]"))
+            self.budget.spend(len(value))
+            inner = self._number((path, MEMBER))
             for item in value:
-                form = self.forms.of(item, depth)
-                self._walk(item, inner, form, self._number((chain, form)), depth + 1)
+                if isinstance(item, _MAY_HOLD_TEXT):
+                    self._walk(item, inner, _Member(item, around, depth), depth + 1)
 
-    def _text(self, text: str, path: int, member: int, chain: int) -> None:
-        if MARK.search(text) is None:
+    def _text(self, text: str, path: int, around: _Member | None) -> None:
+        if len(text) < MIN_UUID_CHARS:
             return
-        template = self._number(self._anonymous(text))
-        for n, match in enumerate(MARK.finditer(text)):
-            mark = mark_of(match)
+        template: int | None = None
+        for n, mark in enumerate(marks_in(text)):
             if not isinstance(mark, Uuid) or self.names.get(mark) != ANONYMOUS:
                 continue
-            for level, place in enumerate(((path, template, n, chain), (path, template, n, member), (path, template, n), (path, n))):
+            if template is None:
+                template = self._number(self._anonymous(text))
+            nearest, chain = self._forms_around(around)
+            for level, place in enumerate(((path, template, n, chain), (path, template, n, nearest), (path, template, n), (path, n))):
                 self.levels[level].setdefault((level, *place), {})[mark] = None
+
+    def _forms_around(self, member: _Member | None) -> tuple[int, int]:
+        """The form of the nearest list member around a text, and one number for all of them."""
+        if member is None:
+            return -1, -1
+        if member.chain is None:
+            member.form = self.forms.of(member.value, member.depth)
+            member.chain = self._number((self._forms_around(member.around)[1], member.form))
+        return member.form, member.chain
 
     def _anonymous(self, text: str) -> str:
         return renamed(text, self.names)

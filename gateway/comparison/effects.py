@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from dualrun.contracts import Effect, JsonValue
-from gateway.comparison.diff import Diff
+from gateway.comparison.diff import Diff, encoded_alike
 from gateway.comparison.paths import effect_path
 from gateway.core.comparison import DifferenceKind
 
@@ -43,9 +43,11 @@ def compare_effects(ours: Sequence[JsonValue], theirs: Sequence[JsonValue], diff
     Effects with the same kind and key belong together; the order of effects with different keys says nothing, since a concurrent
     handler may do them in any.
     """
+    if encoded_alike(ours, theirs):
+        return
     left, right = _by_slot(ours, diff), _by_slot(theirs, diff)
     for slot in dict.fromkeys([*left, *right]):
-        _compare_slot(effect_path(*slot), left.get(slot, []), right.get(slot, []), diff, sink)
+        _compare_slot(slot, left.get(slot, []), right.get(slot, []), diff, sink)
 
 
 def _by_slot(effects: Sequence[JsonValue], diff: Diff) -> dict[_Slot, list[_Numbered]]:
@@ -56,10 +58,11 @@ def _by_slot(effects: Sequence[JsonValue], diff: Diff) -> dict[_Slot, list[_Numb
     return slots
 
 
-def _compare_slot(path: str, ours: list[_Numbered], theirs: list[_Numbered], diff: Diff, sink: EffectSink) -> None:
+def _compare_slot(slot: _Slot, ours: list[_Numbered], theirs: list[_Numbered], diff: Diff, sink: EffectSink) -> None:
     forms = [form for form, _ in ours], [form for form, _ in theirs]
     if forms[0] == forms[1]:
         return
+    path = effect_path(*slot)
     counts = Counter(forms[0]), Counter(forms[1])
     if counts[0] == counts[1]:
         sink.add(DifferenceKind.ORDER, path, [effect for _, effect in ours], [effect for _, effect in theirs])

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import date
 
 import msgspec
 
 from dualrun.contracts import JsonValue
+from gateway.comparison.marks import has_marks
 from gateway.comparison.rules import TaskRules
 from gateway.core.comparison import Aspect, Difference, DifferenceKind, Verdict
 
-__all__ = ["MAX_DIFFERENCES", "Findings"]
+__all__ = ["EFFECTS", "MAX_DIFFERENCES", "Findings"]
 
 MAX_DIFFERENCES = 100
 """Differences one comparison gives at most."""
+EFFECTS = "/effects"
+"""Where effects that a side dropped are reported."""
 _MAX_ALIKE = 10
 """Of one aspect, kind and path: more would say nothing new, since groups count submissions."""
 _MAX_SAMPLE_CHARS = 2_000
 _MAX_PATH_CHARS = 1_000
 
+_TYPED = re.compile("__type__|__value__")
+_ESCAPE = re.compile(r"\\.")
 _SEVERITY = {Aspect.STATE: 0, Aspect.ERROR: 0, Aspect.EFFECTS: 1, Aspect.VALUE: 2}
 _VERDICTS = (Verdict.DIFFERENT_STATE, Verdict.DIFFERENT_EFFECT, Verdict.DIFFERENT_VALUE)
 _NUMERIC = frozenset({DifferenceKind.VALUE, DifferenceKind.EFFECT_CHANGED})
@@ -37,7 +43,7 @@ _AS_THEY_ARE = frozenset(
 class Findings:
     """Collects the differences of one comparison. The verdict counts all of them, also those beyond the bound."""
 
-    __slots__ = ("_alike", "_found", "_left_out", "_rules", "_today", "_worst", "aspect", "changed")
+    __slots__ = ("_alike", "_found", "_left_out", "_rules", "_settled", "_today", "_worst", "aspect", "changed")
 
     def __init__(self, rules: TaskRules, today: date) -> None:
         self._rules = rules
@@ -46,11 +52,24 @@ class Findings:
         self._alike: Counter[tuple[Aspect, DifferenceKind, str]] = Counter()
         self._left_out = 0
         self._worst: int | None = None
+        self._settled = True
         self.aspect = Aspect.STATE
         self.changed = False
 
     def __bool__(self) -> bool:
         return bool(self._alike)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether placeholders could change nothing: no id, time or typed object is in what differs."""
+        return self._settled
+
+    @property
+    def has_only_trees(self) -> bool:
+        """Whether all differences are in what was compared as JSON: values and effects, none of them dropped."""
+        return not (
+            self._found[Aspect.STATE] or self._found[Aspect.ERROR] or self._alike[Aspect.EFFECTS, DifferenceKind.TRUNCATED, EFFECTS]
+        )
 
     def is_unordered(self, path: str) -> bool:
         return bool(self._rules.unordered) and self._rules.unordering(path, self._today) is not None
@@ -58,6 +77,7 @@ class Findings:
     def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> None:
         if self.changed and kind not in _AS_THEY_ARE:
             kind = DifferenceKind.EFFECT_CHANGED
+        self._settled = self._settled and not (_TYPED.search(path) or _holds_marks(authority) or _holds_marks(shadow))
         path = path[:_MAX_PATH_CHARS]
         rule = self._rule(kind, path, authority, shadow)
         severity = _SEVERITY[self.aspect]
@@ -97,6 +117,19 @@ class Findings:
         note = f"{len(every) - len(kept) + self._left_out} more differences"
         last = every[len(kept)] if len(every) > len(kept) else every[-1]
         return (*kept, Difference(aspect=last.aspect, kind=DifferenceKind.TRUNCATED, path="", authority=note, shadow=note))
+
+
+def _holds_marks(value: JsonValue) -> bool:
+    if isinstance(value, str):
+        return has_marks(value)
+    if not isinstance(value, (dict, list, tuple)):
+        return False
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return True
+    # An escaped line end would look like a letter before what stands behind it.
+    return _TYPED.search(text) is not None or has_marks(_ESCAPE.sub(" ", text))
 
 
 def _sample(value: JsonValue) -> JsonValue:

@@ -7,7 +7,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-__all__ = ["MARK", "Instant", "IsoDate", "Mark", "Uuid", "looks_like_uuid", "mark_of", "marks_in", "microseconds", "renamed", "spelling_of"]
+__all__ = [
+    "MARK",
+    "MIN_MARK_CHARS",
+    "MIN_UUID_CHARS",
+    "Instant",
+    "IsoDate",
+    "Mark",
+    "Uuid",
+    "has_marks",
+    "looks_like_uuid",
+    "mark_of",
+    "marks_in",
+    "matches_in",
+    "microseconds",
+    "renamed",
+    "spelling_of",
+]
 
 # A UUID without dashes looks like any digest. Version and variant digits tell most digests apart; dashes need no such help.
 MARK = re.compile(
@@ -17,6 +33,12 @@ MARK = re.compile(
     r"|(?P<date>(?<!\d)\d{4}-\d\d-\d\d(?!\d))",
     re.ASCII,
 )
+# What every mark begins with. Far quicker to look for than the marks themselves.
+_RUN = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{9,}", re.ASCII)
+_MAX_TAIL_CHARS = 40
+"""More than a time goes on after its date."""
+MIN_MARK_CHARS = len("2026-11-21")
+MIN_UUID_CHARS = 32
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
 
@@ -59,22 +81,41 @@ def mark_of(match: re.Match[str]) -> Mark | None:
         return None
 
 
+def matches_in(text: str) -> Iterator[tuple[re.Match[str], Mark]]:
+    """Ids and times in a text, in order, with their places."""
+    end = 0
+    for run in _RUN.finditer(text):
+        start = max(end, run.start())
+        while start < run.end():
+            match = MARK.search(text, start, run.end() + _MAX_TAIL_CHARS)
+            if match is None:
+                break
+            start = end = match.end()
+            mark = mark_of(match)
+            if mark is not None:
+                yield match, mark
+
+
 def marks_in(text: str) -> Iterator[Mark]:
     """Ids and times in a text, in order."""
-    for match in MARK.finditer(text):
-        mark = mark_of(match)
-        if mark is not None:
-            yield mark
+    return (mark for _, mark in matches_in(text))
+
+
+def has_marks(text: str) -> bool:
+    return next(matches_in(text), None) is not None
 
 
 def renamed(text: str, names: Mapping[Mark, str]) -> str:
     """The text with the marks that have a name written as that."""
-
-    def name(match: re.Match[str]) -> str:
-        mark = mark_of(match)
-        return match.group() if mark is None else names.get(mark, match.group())
-
-    return MARK.sub(name, text)
+    if len(text) < MIN_MARK_CHARS:
+        return text
+    parts, end = [], 0
+    for match, mark in matches_in(text):
+        name = names.get(mark)
+        if name is not None:
+            parts += (text[end : match.start()], name)
+            end = match.end()
+    return "".join((*parts, text[end:])) if parts else text
 
 
 def spelling_of(mark: Mark) -> str:

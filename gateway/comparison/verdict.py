@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date
-
-import msgspec
+from datetime import UTC
 
 from dualrun.contracts import JsonValue, Outcome, Side, State
 from gateway.comparison.bounds import Budget, BudgetSpent
-from gateway.comparison.canonical import Run, canonicalise
-from gateway.comparison.diff import Diff
+from gateway.comparison.canonical import Run, canonicalise, is_renamed
+from gateway.comparison.diff import Diff, encoded_alike
 from gateway.comparison.effects import compare_effects, effect_node
-from gateway.comparison.findings import MAX_DIFFERENCES, Findings
+from gateway.comparison.findings import EFFECTS, MAX_DIFFERENCES, Findings
 from gateway.comparison.rules import NO_RULES, TaskRules
 from gateway.core.comparison import Aspect, Difference, DifferenceKind, Verdict
 
 __all__ = ["MAX_DIFFERENCES", "compare_outcomes"]
 
 _SUCCEEDED = State.SUCCEEDED
-_NO_DAY = date.min
-_encode = msgspec.json.Encoder().encode
 
 
 def compare_outcomes(
@@ -34,20 +30,37 @@ def compare_outcomes(
     Source of the order of verdicts: Scientist and Diffy, dual-run.md 4.4.
     """
     ours, theirs = _tree(authority, shadow), _tree(shadow, authority)
-    if _states_agree(authority, shadow, rules) and _is_literally_equal(ours, theirs):
+    if _states_agree(authority, shadow, rules) and encoded_alike(ours, theirs):
         return Verdict.EQUAL, ()
-    findings = Findings(rules, max(authority.ended_at, shadow.ended_at).astimezone(UTC).date())
-    mapped = _compare_states(authority, shadow, rules, findings)
+    today = max(authority.ended_at, shadow.ended_at).astimezone(UTC).date()
+    literal = Findings(rules, today)
+    mapped = _compare_all(authority, shadow, (ours, theirs), rules, literal)
+    if literal.is_settled:
+        return _judged(literal, mapped)
     runs = Run(authority.started_at, authority.ended_at), Run(shadow.started_at, shadow.ended_at)
     try:
+        if literal.has_only_trees and is_renamed(ours, theirs, runs, given):
+            return Verdict.EQUAL_AFTER_NORMALISE, ()
         canonical = canonicalise(ours, theirs, runs, given)
     except (BudgetSpent, RecursionError):
-        canonical = ours, theirs
-    _compare_trees(*canonical, findings)
-    _note_dropped(authority, shadow, findings)
+        return _judged(literal, mapped)
+    findings = Findings(rules, today)
+    _compare_all(authority, shadow, canonical, rules, findings)
+    return _judged(findings, True)
+
+
+def _judged(findings: Findings, normalised: bool) -> tuple[Verdict, tuple[Difference, ...]]:
     if findings:
         return findings.verdict(), findings.differences()
-    return (Verdict.EQUAL_AFTER_NORMALISE if mapped or _differ(ours, theirs) else Verdict.EQUAL), ()
+    return (Verdict.EQUAL_AFTER_NORMALISE if normalised else Verdict.EQUAL), ()
+
+
+def _compare_all(authority: Outcome, shadow: Outcome, trees: tuple[JsonValue, JsonValue], rules: TaskRules, findings: Findings) -> bool:
+    """Gives whether the error kinds are the same only by the rules' table."""
+    mapped = _compare_states(authority, shadow, rules, findings)
+    _compare_trees(*trees, findings)
+    _note_dropped(authority, shadow, findings)
+    return mapped
 
 
 _Tree = Mapping[str, JsonValue]
@@ -73,17 +86,7 @@ def _states_agree(authority: Outcome, shadow: Outcome, rules: TaskRules) -> bool
     )
 
 
-def _is_literally_equal(ours: _Tree, theirs: _Tree) -> bool:
-    """By their encoding, which tells true from 1; null is left to the slow way, for NaN encodes as null too."""
-    try:
-        text = _encode(ours)
-        return text == _encode(theirs) and b"null" not in text
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return False
-
-
 def _compare_states(authority: Outcome, shadow: Outcome, rules: TaskRules, findings: Findings) -> bool:
-    """Gives whether the error kinds are the same only by the rules' table."""
     if authority.state is not shadow.state:
         findings.add(DifferenceKind.STATE, "/state", authority.state.value, shadow.state.value)
         return False
@@ -118,7 +121,7 @@ def _compare_trees(ours: JsonValue, theirs: JsonValue, findings: Findings) -> No
         assert isinstance(theirs, dict)
         findings.aspect = Aspect.VALUE
         diff.values(ours.get("value"), theirs.get("value"), "/value")
-        findings.aspect, diff.at = Aspect.EFFECTS, "/effects"
+        findings.aspect, diff.at = Aspect.EFFECTS, EFFECTS
         compare_effects(ours.get("effects", ()), theirs.get("effects", ()), diff, findings)
     except (BudgetSpent, RecursionError):
         findings.changed = False
@@ -129,11 +132,4 @@ def _note_dropped(authority: Outcome, shadow: Outcome, findings: Findings) -> No
     """Effects a side did not keep are not known to be equal."""
     if authority.effects_dropped or shadow.effects_dropped:
         findings.aspect = Aspect.EFFECTS
-        findings.add(DifferenceKind.TRUNCATED, "/effects", authority.effects_dropped, shadow.effects_dropped)
-
-
-def _differ(ours: JsonValue, theirs: JsonValue) -> bool:
-    """Whether anything differs without placeholders: members in another order and 1 for 1.0 do not."""
-    raw = Findings(NO_RULES, _NO_DAY)
-    _compare_trees(ours, theirs, raw)
-    return bool(raw)
+        findings.add(DifferenceKind.TRUNCATED, EFFECTS, authority.effects_dropped, shadow.effects_dropped)
