@@ -137,11 +137,17 @@ def test_the_image_is_one_that_the_dockerfile_builds(service: Service) -> None:
     assert service.built_from in targets
 
 
+def runnable(module: str) -> str:
+    """What `python -m` runs: of a package, its `__main__`."""
+    found = importlib.util.find_spec(module)
+    return f"{module}.__main__" if found is not None and found.submodule_search_locations else module
+
+
 @of_ours
 def test_commands_name_programs_and_modules_that_exist(service: Service) -> None:
     program, *arguments = service.command
     assert shutil.which(program, path=str(Path(sys.executable).parent))
-    modules = [value for option, value in itertools.pairwise(arguments) if option in {"-m", "-A"}]
+    modules = [runnable(value) if option == "-m" else value for option, value in itertools.pairwise(arguments) if option in {"-m", "-A"}]
     modules += [service.environment[name] for name in ("CELERY_WORKER_INCLUDE", "DUALRUN_HANDLERS") if name in service.environment]
     assert [module for module in modules if importlib.util.find_spec(module) is None] == []
     assert [module for module in modules if module.startswith("gateway") and service.built_from != "gateway"] == []
