@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -41,7 +40,6 @@ class CeleryMessages:
         # Both are found anew by Celery for every message; of one process they never change.
         self._amqp = self._app.amqp
         self._origin = anon_nodename()
-        os.register_at_fork(after_in_child=self._forked)
 
     def outgoing(self, work: Work, served: ServedTask) -> Outgoing:
         """The message with its address: the queue the caller names, else where the task's own worker says it is published.
@@ -57,7 +55,7 @@ class CeleryMessages:
         submission, options = work.submission, work.submission.options
         shadow = work.role is Role.SHADOW
         task_id = shadow_task_id(submission.id) if shadow else submission.id
-        args, kwargs = list(submission.args), dict(submission.kwargs)
+        args, kwargs = tuple(submission.args), dict(submission.kwargs)
         built = self._amqp.create_task_message(
             task_id,
             submission.task,
@@ -83,9 +81,6 @@ class CeleryMessages:
             correlation_id=task_id,
             priority=options.priority,
         )
-
-    def _forked(self) -> None:
-        self._origin = anon_nodename()
 
 
 def _encoded(body: object, serializer: str) -> tuple[str, str, bytes]:
