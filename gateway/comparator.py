@@ -162,6 +162,8 @@ class Comparator:
 
     async def _unless_stopped(self, batches: AsyncGenerator[RecordBatch, None]) -> RecordBatch | None:
         """The next batch; None where stopping comes first, or no more batches."""
+        if self._stopping.is_set():
+            return None
         coming = asyncio.create_task(_next(batches))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
