@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -44,6 +43,8 @@ class PlantedFault:
     path: str
     """The canonical path of that difference."""
     explanation: str
+    also: tuple[tuple[str, str, str], ...] = ()
+    """Aspect, kind and path of the other differences the same fault makes."""
 
 
 @handler("auth.send_verification_email")
@@ -165,9 +166,9 @@ async def flaky(ctx: Context, fail_times: int, delay_s: float = 0.1) -> dict[str
     return {"failed_times": fail_times}
 
 
-def fault(task: str, name: str, difference: Sequence[str], explanation: str) -> PlantedFault:
+def fault(task: str, name: str, difference: tuple[str, str, str], explanation: str, *also: tuple[str, str, str]) -> PlantedFault:
     aspect, kind, path = difference
-    return PlantedFault(task=task, name=name, aspect=aspect, kind=kind, path=path, explanation=explanation)
+    return PlantedFault(task=task, name=name, aspect=aspect, kind=kind, path=path, explanation=explanation, also=also)
 
 
 PLANTED: tuple[PlantedFault, ...] = (
@@ -176,30 +177,36 @@ PLANTED: tuple[PlantedFault, ...] = (
         "wrong recipient",
         ("effects", "effect_missing", "/effects/email/to:*"),
         "The mail goes to the address on record instead of the one that is to be verified: one mail missing, another extra.",
+        ("effects", "effect_extra", "/effects/email/to:*"),
     ),
     fault(
         "auth.cleanup_expired_tokens",
         "off by one",
         ("value", "value", "/value"),
         "Tokens exactly `days` old are revoked too: the comparison became `>=`.",
+        ("effects", "effect_extra", "/effects/http/DELETE */tokens/tok-*"),
     ),
     fault(
         "cart.merge_carts",
         "reordered list",
         ("value", "order", "/value/items"),
         "The merged items keep the order of the carts instead of being sorted by product.",
+        ("effects", "order", "/effects/http/PUT */carts/user-*/merges/anon-*/body/items"),
     ),
     fault(
         "order.send_order_confirmation",
         "wrong rounding",
         ("value", "value", "/value/total"),
         "Half a cent is rounded to the even side instead of up; it shows where a discount lands on half a cent.",
+        ("effects", "effect_changed", "/effects/email/to:*/text"),
+        ("effects", "effect_changed", "/effects/http/POST */orders/*/notifications/body/total"),
     ),
     fault(
         "order.update_order_status",
         "lost default",
         ("effects", "effect_missing", "/effects/email/to:*"),
         "`notify` is False unless given: customers are no longer told.",
+        ("value", "value", "/value/notified"),
     ),
     fault(
         "product.process_images",
@@ -212,6 +219,7 @@ PLANTED: tuple[PlantedFault, ...] = (
         "lost argument",
         ("value", "value", "/value/reason"),
         "The caller's `reason` is dropped: every adjustment is booked as an order.",
+        ("effects", "effect_changed", "/effects/http/POST */products/*/stock-adjustments/body/reason"),
     ),
     fault(
         "payment.process_payment",
