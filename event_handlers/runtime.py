@@ -27,8 +27,6 @@ __all__ = ["EventWorker", "connect_patiently"]
 log = logging.getLogger(__name__)
 
 _RECONNECT_S = 2.0
-# After the drain: time for outcomes to be confirmed.
-_RECORD_PATIENCE_S = 5.0
 
 
 class EventWorker:
@@ -98,13 +96,16 @@ class EventWorker:
             self._heartbeat.start()
         log.info("event_worker_ready", extra={"service": self._service, "tasks": len(self._registry), "worker": WORKER})
 
-    async def stop(self, drain_s: float = 20.0) -> None:
-        """Take nothing further, finish what runs for at most so long, put the rest back, and leave with every outcome durable."""
+    async def stop(self, drain_s: float = 20.0, *, record_s: float = 5.0) -> None:
+        """Take nothing further, finish what runs for at most `drain_s`, then have its outcomes recorded for at most `record_s`.
+
+        What is not finished or not recorded goes back to its queue.
+        """
         log.info("event_worker_stopping", extra={"service": self._service, "drain_s": drain_s})
         leaving = None if self._heartbeat is None else asyncio.create_task(asyncio.to_thread(self._heartbeat.stop))
         await asyncio.gather(*(lane.close() for lane in self._lanes))
         await asyncio.gather(*(lane.drain(drain_s) for lane in self._lanes))
-        await self._recorder.stop(_RECORD_PATIENCE_S)
+        await self._recorder.stop(record_s)
         if leaving is not None:
             await leaving
         log.info("event_worker_stopped", extra={"service": self._service})
