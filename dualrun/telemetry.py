@@ -52,8 +52,10 @@ class ExecutionTrace:
             self._root.set_status(trace.StatusCode.ERROR, kind)
 
     def _add(self, span: ReadableSpan) -> None:
+        # The execution's own span ends last, and its place is kept.
+        is_root = self._root is not None and span.context == self._root.get_span_context()
         with self._lock:
-            if len(self._ended) < SPANS_MAX:
+            if len(self._ended) < SPANS_MAX - (not is_root):
                 self._ended.append(span)
             else:
                 self.dropped += 1

@@ -112,11 +112,16 @@ def _plain(value: JsonValue) -> JsonValue:
     """The value with kombu's typed objects read as what they stand for."""
     if isinstance(value, Mapping):
         if value.keys() == {"__type__", "__value__"}:
-            return _plain(value["__value__"])
+            return _untyped(value["__value__"])
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _untyped(value: JsonValue) -> JsonValue:
+    # Of kombu's types only a UUID is not written as the scalar a schema means.
+    return value["hex"] if isinstance(value, Mapping) and value.keys() <= {"hex", "version"} and "hex" in value else _plain(value)
 
 
 def _pointer(*steps: str) -> str:

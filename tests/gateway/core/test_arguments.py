@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
+import uuid
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
+import kombu.utils.json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,7 +101,10 @@ def test_a_mistake_points_at_what_the_caller_wrote(args: Sequence[JsonValue], kw
 
 
 def test_a_typed_object_counts_as_its_value() -> None:
-    ArgumentChecker().check(SERVED, [1], {"price": {"__type__": "decimal", "__value__": "1.20"}})
+    for typed in (Decimal("1.20"), uuid.uuid4(), datetime.now(UTC), date(2026, 1, 1), b"raw"):
+        value = json.loads(kombu.utils.json.dumps(typed))
+        assert set(value) == {"__type__", "__value__"}
+        ArgumentChecker().check(SERVED, [1], {"price": value})
 
 
 def test_a_task_of_unknown_signature_takes_anything() -> None:
