@@ -81,8 +81,10 @@ def model_of(function: Callable[..., object]) -> PayloadModel:
 
 
 def _hints(function: Callable[..., object], where: str) -> dict[str, Any]:
+    # Without the return annotation: nothing is made of it, so it may name what only type checkers import.
+    parameters = types.SimpleNamespace(__annotations__={k: v for k, v in function.__annotations__.items() if k != "return"})
     try:
-        return get_type_hints(function, include_extras=True)
+        return get_type_hints(parameters, getattr(inspect.unwrap(function), "__globals__", {}), include_extras=True)
     except NameError as exc:
         raise ConfigurationError(f"{where}: annotation {exc.name!r} is not known at run time; import it outside of TYPE_CHECKING") from exc
 

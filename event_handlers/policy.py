@@ -6,7 +6,9 @@ import traceback
 from dataclasses import dataclass
 
 from dualrun.contracts import Failure
+from dualrun.contracts.typed_json import UnserializableValue
 from dualrun.errors import ConfigurationError, DualrunError
+from event_handlers.payload import InvalidPayload
 
 __all__ = ["DoNotRetry", "Policy", "Retry", "TimeLimitExceeded", "failure_of"]
 
@@ -39,6 +41,10 @@ class TimeLimitExceeded(DualrunError):
         super().__init__(f"ran longer than {time_limit_s} s")
 
 
+# Ends it whatever the policy names: another attempt would see the same payload, or repeat the effects and return the same value.
+_FINAL = (DoNotRetry, InvalidPayload, UnserializableValue)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What is done about a handler that fails. Raises `ConfigurationError` for values that cannot be meant."""
@@ -62,7 +68,7 @@ class Policy:
 
     def next_delay_s(self, attempt: int, error: BaseException) -> float | None:
         """Seconds until the attempt after this one (from 1), which ended with `error`; None when there is none."""
-        if attempt >= self.max_attempts or isinstance(error, DoNotRetry):
+        if attempt >= self.max_attempts or isinstance(error, _FINAL):
             return None
         if isinstance(error, Retry):
             return self._delay_s(attempt) if error.delay_s is None else max(0.0, error.delay_s)
