@@ -105,7 +105,7 @@ def _violations(validator: jsonschema_rs.Validator, payload: JsonValue, places: 
 
 def _missing(violation: jsonschema_rs.ValidationError) -> list[str]:
     """The property that should be there: the schema reports its absence at the object around it."""
-    return [str(violation.kind.property)] if violation.kind.name == "required" else []
+    return [violation.kind.property] if isinstance(violation.kind, jsonschema_rs.ValidationErrorKind.Required) else []
 
 
 def _plain(value: JsonValue) -> JsonValue:

@@ -35,7 +35,7 @@ def test_a_killed_child_loses_no_recorded_outcome(shop: Shop) -> None:
     assert shop.spooled() == []
 
 
-def test_the_parent_adopts_what_a_killed_child_left(shop: Shop) -> None:
+def test_a_killed_childs_outcomes_stay_and_its_worker_goes_on(shop: Shop) -> None:
     done = shop.submit("trouble.pid")
     with shop.worker("-P", "prefork", "-c", "1", env=NOWHERE) as worker:
         shop.until_spooled(1)
