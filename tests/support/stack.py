@@ -1,0 +1,105 @@
+"""The whole system as separate processes on real services: shop, gateway, comparator, `celery worker` (prefork), event worker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from examples.shop.server import RunningShop, running_shop
+from tests.support.processes import Process, free_port
+from tests.support.services import fresh_database, fresh_vhost, owned_prefix, reachable_redis_url
+
+__all__ = ["Stack", "running_stack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The running processes, by what they are."""
+
+    url: str
+    ledger_url: str
+    shop: RunningShop
+    gateway: Process
+    comparator: Process
+    celery_worker: Process
+    event_worker: Process
+
+    @property
+    def processes(self) -> dict[str, Process]:
+        return {
+            "gateway": self.gateway,
+            "comparator": self.comparator,
+            "celery_worker": self.celery_worker,
+            "event_worker": self.event_worker,
+        }
+
+    def wait_until_served(self, tasks: Sequence[str]) -> None:
+        """Until the gateway has heard from both sides about these tasks."""
+
+        def served() -> bool:
+            try:
+                known = httpx.get(f"{self.url}/v1/catalogue", timeout=5.0).json()["tasks"]
+            except httpx.TransportError:
+                return False
+            return all(set(known.get(task, ())) == {"legacy", "events"} for task in tasks)
+
+        self.gateway.wait_until(served, f"both sides of {', '.join(tasks)} in the catalogue", timeout_s=60.0)
+
+
+@contextmanager
+def running_stack(directory: Path, *, handlers: str, celery_concurrency: int = 2) -> Iterator[Stack]:
+    """Everything started and known to one another, on a corner of each service of its own; stopped at the end, whatever happens."""
+    port = free_port()
+    with ExitStack() as stack:
+        amqp_url = stack.enter_context(fresh_vhost())
+        redis_url = reachable_redis_url()
+        redis_prefix = stack.enter_context(owned_prefix(redis_url))
+        ledger_url = stack.enter_context(fresh_database())
+        shop = stack.enter_context(running_shop())
+        env = {
+            **shop.env,
+            "SHOP_RETRY_DELAY_S": "0.2",
+            "DUALRUN_AMQP_URL": amqp_url,
+            "DUALRUN_CELERY_BROKER_URL": amqp_url,
+            "DUALRUN_REDIS_URL": redis_url,
+            "DUALRUN_REDIS_PREFIX": redis_prefix,
+            "DUALRUN_LEDGER_URL": ledger_url,
+            "DUALRUN_STATE_DIR": str(directory / "state"),
+            "DUALRUN_SPOOL_DIR": str(directory / "spool"),
+            "DUALRUN_HANDLERS": handlers,
+            "CELERY_WORKER_INCLUDE": "legacy_celery.capture",
+        }
+        python = sys.executable
+
+        def start(name: str, *command: str) -> Process:
+            return stack.enter_context(Process(name, [python, "-m", *command], env=env))
+
+        running = Stack(
+            url=f"http://127.0.0.1:{port}",
+            ledger_url=ledger_url,
+            shop=shop,
+            comparator=start("comparator", "gateway.cli.main", "comparator"),
+            celery_worker=start(
+                "celery worker",
+                "celery",
+                "-A",
+                "legacy_celery.app",
+                "worker",
+                "-P",
+                "prefork",
+                "-c",
+                str(celery_concurrency),
+                "-l",
+                "warning",
+            ),
+            event_worker=start("event worker", "event_handlers"),
+            gateway=start("gateway", "gateway.cli.main", "gateway", "--port", str(port)),
+        )
+        running.gateway.wait_for_http(f"{running.url}/healthz")
+        running.wait_until_served(["learning.add", "order.send_order_confirmation"])
+        yield running
