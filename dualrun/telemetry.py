@@ -92,14 +92,15 @@ class _Tracing:
 
     def __init__(self) -> None:
         self.processor = _Collecting()
-        self._provider: TracerProvider | None = None
+        self._tracer: trace.Tracer | None = None
         self._lock = threading.Lock()
 
-    def provider(self, service_name: str = "dualrun") -> TracerProvider:
-        with self._lock:
-            if self._provider is None:
-                self._provider = self._adopt_or_make(service_name)
-            return self._provider
+    def tracer(self, service_name: str = "dualrun") -> trace.Tracer:
+        if self._tracer is None:
+            with self._lock:
+                # Kept: the SDK makes a new tracer for every question.
+                self._tracer = self._tracer or self._adopt_or_make(service_name).get_tracer("dualrun")
+        return self._tracer
 
     def _adopt_or_make(self, service_name: str) -> TracerProvider:
         present = trace.get_tracer_provider()
@@ -122,7 +123,7 @@ def configure(service_name: str) -> None:
 
     Spans are exported by OTLP/HTTP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set and the extra `otlp` is installed.
     """
-    _tracing.provider(service_name)
+    _tracing.tracer(service_name)
 
 
 @contextmanager
@@ -134,20 +135,16 @@ def execution_span(task: str, *, traceparent: str | None, submission_id: str, si
     collected = ExecutionTrace()
     parent = _propagator.extract({HEADER_TRACEPARENT: traceparent}) if traceparent else Context()
     context = otel_context.set_value(_COLLECTOR, collected, parent)
-    span = (
-        _tracing.provider()
-        .get_tracer("dualrun")
-        .start_span(
-            f"execute:{task}",
-            context=context,
-            kind=trace.SpanKind.CONSUMER,
-            attributes={
-                "dualrun.submission_id": submission_id,
-                "dualrun.side": side.value,
-                "dualrun.role": role.value,
-                "dualrun.task": task,
-            },
-        )
+    span = _tracing.tracer().start_span(
+        f"execute:{task}",
+        context=context,
+        kind=trace.SpanKind.CONSUMER,
+        attributes={
+            "dualrun.submission_id": submission_id,
+            "dualrun.side": side.value,
+            "dualrun.role": role.value,
+            "dualrun.task": task,
+        },
     )
     collected._root = span  # noqa: SLF001 - the two are one mechanism
     token = otel_context.attach(trace.set_span_in_context(span, context))
@@ -166,7 +163,7 @@ def execution_span(task: str, *, traceparent: str | None, submission_id: str, si
 @contextmanager
 def client_span(name: str) -> Iterator[dict[str, str]]:
     """A span around a call to the outside; gives the trace headers to send with it."""
-    with _tracing.provider().get_tracer("dualrun").start_as_current_span(name, kind=trace.SpanKind.CLIENT, record_exception=False):
+    with _tracing.tracer().start_as_current_span(name, kind=trace.SpanKind.CLIENT, record_exception=False):
         headers: dict[str, str] = {}
         _propagator.inject(headers)
         yield headers
