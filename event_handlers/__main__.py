@@ -18,7 +18,7 @@ from dualrun.errors import ConfigurationError
 from dualrun.settings import WorkerSettings
 from event_handlers.log_line import LogLine
 from event_handlers.registry import HandlerRegistry, collect_handlers
-from event_handlers.runtime import EventWorker, connect_patiently
+from event_handlers.runtime import EventWorker, patiently
 
 __all__ = ["main"]
 
@@ -117,7 +117,7 @@ async def _serve(options: argparse.Namespace, registry: HandlerRegistry, setting
 
 
 async def _begin(broker: RabbitBroker, worker: EventWorker) -> None:
-    await connect_patiently(broker)
+    await patiently(broker.connect)
     await worker.start()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 from dualrun import effects
 from dualrun.announce import Announcer, Heartbeat
@@ -22,7 +23,7 @@ from event_handlers.recorder import BrokerOutcomeSink, OutcomeSink, Recorder
 from event_handlers.registry import HandlerRegistry
 from event_handlers.service_topology import SHADOW_MAX_LENGTH, joined, service_topology
 
-__all__ = ["EventWorker", "connect_patiently"]
+__all__ = ["EventWorker", "patiently"]
 
 log = logging.getLogger(__name__)
 
@@ -82,16 +83,10 @@ class EventWorker:
     async def start(self) -> None:
         """Declare what is needed, begin to consume, announce. Waits for a broker that is away. Raises `ConfigurationError`."""
         effects.install()
-        while True:
-            try:
-                await self._broker.declare(self._topology)
-                break
-            except BrokerUnavailable as exc:
-                log.warning("broker_awaited", extra={"error": str(exc)})
-                await asyncio.sleep(_RECONNECT_S)
+        await patiently(lambda: self._broker.declare(self._topology))
         self._recorder.start()
         for lane in self._lanes:
-            await lane.start()
+            await patiently(lane.start)
         if self._heartbeat is not None:
             self._heartbeat.start()
         log.info("event_worker_ready", extra={"service": self._service, "tasks": len(self._registry), "worker": WORKER})
@@ -121,11 +116,11 @@ class EventWorker:
         )
 
 
-async def connect_patiently(broker: Broker) -> None:
-    """Connect, waiting for a broker that is not there yet, with a log line each time."""
+async def patiently(step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step that needs the broker; while it is away try again, with a log line each time."""
     while True:
         try:
-            await broker.connect()
+            await step()
         except BrokerUnavailable as exc:
             log.warning("broker_awaited", extra={"error": str(exc), "again_in_s": _RECONNECT_S})
             await asyncio.sleep(_RECONNECT_S)
