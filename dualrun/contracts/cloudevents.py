@@ -18,7 +18,7 @@ __all__ = ["CONTENT_TYPE", "Event", "NotAnEvent", "event_from_message", "headers
 CONTENT_TYPE = "application/json"
 SPEC_VERSION = "1.0"
 _PREFIX = "cloudEvents:"
-# AMQP 1.0 brokers and JMS clients write the underscore; both are in the binding.
+# AMQP 1.0 brokers and JMS clients write the underscore; both are in the binding, and of one length.
 _PREFIXES = (_PREFIX, "cloudEvents_")
 
 
@@ -62,9 +62,11 @@ def event_from_message(headers: Mapping[str, object], body: bytes) -> Event:
     attributes: dict[str, str] = {}
     others: dict[str, str] = {}
     for name, value in headers.items():
-        prefix = next((p for p in _PREFIXES if name.startswith(p)), None)
-        target, key = (others, name) if prefix is None else (attributes, name[len(prefix) :])
-        target[key] = value if isinstance(value, str) else str(value)
+        text = value if isinstance(value, str) else str(value)
+        if name.startswith(_PREFIXES):
+            attributes[name[len(_PREFIX) :]] = text
+        else:
+            others[name] = text
     if attributes.get("specversion") != SPEC_VERSION:
         raise NotAnEvent(f"specversion is {attributes.get('specversion')!r}, should be {SPEC_VERSION!r}")
     missing = [name for name in ("id", "type", "source") if not attributes.get(name)]
