@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,34 +18,36 @@ __all__ = ["add_tally"]
 
 async def add_tally(connection: AsyncConnection, tally: Tally) -> None:
     """Add it all."""
-    verdicts: list[Row] = [
-        {"task": task, "hour": hour, "flag_version": version, "verdict": str(verdict), "n": n}
-        for (task, hour, version, verdict), n in sorted(tally.verdicts.items())
-        if n
-    ]
+    verdicts: Counter[tuple[object, ...]] = Counter()
+    for (task, hour, version, verdict), n in tally.verdicts.items():
+        for kept_under in (hour, schema.ALL_TIME):
+            verdicts[task, kept_under, version, str(verdict)] += n
     await _add(connection, schema.verdict_counts, verdicts)
-    latencies: list[Row] = [
-        {"task": task, "role": str(role), "hour": hour, "bucket": bucket, "n": n}
-        for (task, role, hour, bucket), n in sorted(tally.latencies.items())
-    ]
+    latencies: Counter[tuple[object, ...]] = Counter()
+    for (task, role, hour, bucket), n in tally.latencies.items():
+        for kept_under in (hour, schema.ALL_TIME):
+            latencies[task, str(role), kept_under, bucket] += n
     await _add(connection, schema.latency_histogram, latencies)
     await _add_groups(connection, sorted(tally.groups.items(), key=lambda item: item[0]))
 
 
-async def _add(connection: AsyncConnection, table: sa.Table, rows: list[Row]) -> None:
+async def _add(connection: AsyncConnection, table: sa.Table, counts: Mapping[tuple[object, ...], int]) -> None:
+    """Add counts, keyed by the table's primary key, in its order: writers that overlap wait for one another and never deadlock."""
+    names = [column.name for column in table.primary_key]
+    rows = [dict(zip((*names, "n"), (*key, n), strict=True)) for key, n in sorted(counts.items(), key=_by_key) if n]
     if rows:
         await connection.execute(insert_or_add(connection.dialect.name, table), rows)
+
+
+def _by_key(item: tuple[tuple[object, ...], int]) -> tuple[str, ...]:
+    return tuple(map(str, item[0]))
 
 
 async def _add_groups(connection: AsyncConnection, groups: Sequence[tuple[GroupKey, GroupTally]]) -> None:
     if not groups:
         return
     counts = await _counts_after(connection, [_group_row(key, group) for key, group in groups])
-    await _add(
-        connection,
-        schema.group_counts,
-        [_keyed(key, hour=hour, n=n) for key, group in groups for hour, n in sorted(group.hours.items())],
-    )
+    await _add(connection, schema.group_counts, {(*key, hour): n for key, group in groups for hour, n in group.hours.items()})
     samples: dict[tuple[GroupKey, int], Row] = {}
     for key, group in groups:
         seen_before = counts[key] - group.count

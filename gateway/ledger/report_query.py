@@ -37,8 +37,14 @@ class Window:
         return [] if self.task is None else [column == self.task]
 
     def of_hours(self, column: sa.Column[datetime]) -> list[sa.ColumnElement[bool]]:
-        begin = [] if self.since is None else [column >= hour_of(self.since)]
-        return begin if self.until is None else [*begin, column <= self.until]
+        if self.is_open:
+            return []
+        begin = column > schema.ALL_TIME if self.since is None else column >= hour_of(self.since)
+        return [begin] if self.until is None else [begin, column <= self.until]
+
+    def of_counts(self, column: sa.Column[datetime]) -> list[sa.ColumnElement[bool]]:
+        """The hours of the window, or the totals of all time."""
+        return [column == schema.ALL_TIME] if self.is_open else self.of_hours(column)
 
 
 async def verdict_counts(connection: AsyncConnection, window: Window) -> Mapping[str, Mapping[Verdict, int]]:
@@ -46,7 +52,7 @@ async def verdict_counts(connection: AsyncConnection, window: Window) -> Mapping
     table = schema.verdict_counts.c
     query = (
         sa.select(table.task, table.verdict, sa.func.sum(table.n))
-        .where(*window.of_task(table.task), *window.of_hours(table.hour))
+        .where(*window.of_task(table.task), *window.of_counts(table.hour))
         .group_by(table.task, table.verdict)
     )
     counts: dict[str, dict[Verdict, int]] = defaultdict(dict)
@@ -72,7 +78,7 @@ async def latency_histograms(connection: AsyncConnection, window: Window) -> Map
     table = schema.latency_histogram.c
     query = (
         sa.select(table.task, table.role, table.bucket, sa.func.sum(table.n))
-        .where(*window.of_task(table.task), *window.of_hours(table.hour))
+        .where(*window.of_task(table.task), *window.of_counts(table.hour))
         .group_by(table.task, table.role, table.bucket)
     )
     histograms: dict[tuple[str, Role], dict[int, int]] = defaultdict(dict)

@@ -6,7 +6,7 @@ differences and hours only.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Dialect
 from gateway.core.moment import as_utc
 
 __all__ = [
+    "ALL_TIME",
     "comparisons",
     "difference_groups",
     "flag_versions",
@@ -27,6 +28,9 @@ __all__ = [
     "submissions",
     "verdict_counts",
 ]
+
+ALL_TIME = datetime.fromtimestamp(0, UTC)
+"""The hour under which verdicts and latencies are also kept as totals: a report of all time must not add up every hour there was."""
 
 _T = TypeVar("_T")
 _KEY_LENGTH = 500
@@ -152,6 +156,8 @@ verdict_counts = sa.Table(
     _column("n", sa.BigInteger),
 )
 
+sa.Index("ix_verdict_counts_hour", verdict_counts.c.hour)
+
 latency_histogram = sa.Table(
     "latency_histogram",
     metadata,
@@ -161,6 +167,8 @@ latency_histogram = sa.Table(
     _column("bucket", sa.Integer, key=True),
     _column("n", sa.BigInteger),
 )
+
+sa.Index("ix_latency_histogram_hour", latency_histogram.c.hour)
 
 difference_groups = sa.Table(
     "difference_groups",
@@ -187,6 +195,8 @@ group_counts = sa.Table(
     _column("hour", UtcTime, key=True),
     _column("n", sa.BigInteger),
 )
+
+sa.Index("ix_group_counts_hour", group_counts.c.hour)
 
 group_samples = sa.Table(
     "group_samples",

@@ -242,6 +242,8 @@ async def test_a_window_counts_its_hours_only(ledger: Ledger) -> None:
     assert task.authority_latency.count == 2
     assert [(group.path, group.count) for group in task.groups] == [("/value/0", 1), ("/value/1", 1)]
     assert (await only_task(ledger)).compared == 4
+    assert (await only_task(ledger, until=NOON + timedelta(minutes=30))).compared == 1
+    assert (await only_task(ledger, until=NOON + timedelta(minutes=30))).authority_latency.count == 1
     assert (await report_of(ledger, since=NOON + timedelta(days=1))).tasks == ()
 
 

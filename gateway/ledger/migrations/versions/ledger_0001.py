@@ -85,6 +85,7 @@ def _create_counters() -> None:
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("task", "hour", "flag_version", "verdict", name=op.f("pk_verdict_counts")),
     )
+    op.create_index("ix_verdict_counts_hour", "verdict_counts", ["hour"], unique=False)
     op.create_table(
         "latency_histogram",
         sa.Column("task", sa.Text(), nullable=False),
@@ -94,6 +95,7 @@ def _create_counters() -> None:
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("task", "role", "hour", "bucket", name=op.f("pk_latency_histogram")),
     )
+    op.create_index("ix_latency_histogram_hour", "latency_histogram", ["hour"], unique=False)
 
 
 def _create_groups() -> None:
@@ -120,6 +122,7 @@ def _create_groups() -> None:
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("fingerprint", "ignored_by", "hour", name=op.f("pk_group_counts")),
     )
+    op.create_index("ix_group_counts_hour", "group_counts", ["hour"], unique=False)
     op.create_table(
         "group_samples",
         sa.Column("fingerprint", sa.Text(), nullable=False),
