@@ -62,7 +62,7 @@ _MAY_HOLD_TEXT = (str, dict, list, tuple)
 
 
 class _Member:
-    """A list member around a text; its form is worked out when an id is seen inside."""
+    """A list member around a text, or what a key stands for; its form is worked out when an id is seen inside."""
 
     __slots__ = ("around", "chain", "depth", "form", "value")
 
@@ -101,7 +101,7 @@ class _Sightings:
             for key in sorted(value):
                 member = value[key]
                 if len(key) >= MIN_UUID_CHARS:
-                    self._text(key, self._number((path, segment_of(key))), around)
+                    self._text(key, self._number((path, segment_of(key))), _Member(member, around, depth))
                 if isinstance(member, _MAY_HOLD_TEXT):
                     self._walk(member, self._number((path, segment_of(key))), around, depth + 1)
         elif isinstance(value, (list, tuple)):

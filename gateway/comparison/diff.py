@@ -37,6 +37,10 @@ class Sink(Protocol):
 
     def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> None: ...
 
+    def see_key(self, key: str) -> None:
+        """A key that only one side has, and that is no part of the path."""
+        ...
+
     def is_unordered(self, path: str) -> bool:
         """Whether a rule calls the list at the path unordered."""
         ...
@@ -76,24 +80,29 @@ class Diff:
             self._sink.add(DifferenceKind.VALUE, path, authority, shadow)
 
     def _objects(self, ours: Mapping[str, JsonValue], theirs: Mapping[str, JsonValue], path: str, depth: int) -> None:
+        self._budget.spend(len(ours))
         by_id: bool | None = None
         for key, member in ours.items():
-            if key in theirs:
-                other = theirs[key]
-                if type(member) is type(other) and type(member) in _SCALARS and member == other:
+            if key not in theirs:
+                continue
+            other = theirs[key]
+            if type(member) is type(other) and type(member) in _SCALARS and member == other:
+                continue
+            by_id = is_keyed_by_id(ours, theirs) if by_id is None else by_id
+            self.values(member, other, f"{path}/{'*' if by_id else key}", depth + 1)
+        if len(ours) != len(theirs) or ours.keys() != theirs.keys():
+            self._keys(ours, theirs, path)
+
+    def _keys(self, ours: Mapping[str, JsonValue], theirs: Mapping[str, JsonValue], path: str) -> None:
+        by_id = is_keyed_by_id(ours, theirs)
+        for kind, one, other in ((DifferenceKind.MISSING, ours, theirs), (DifferenceKind.EXTRA, theirs, ours)):
+            for key, member in one.items():
+                if key in other:
                     continue
-            if by_id is None:
-                by_id = is_keyed_by_id(ours, theirs)
-            inner = f"{path}/{'*' if by_id else key}"
-            if key in theirs:
-                self.values(member, other, inner, depth + 1)
-            else:
-                self._sink.add(DifferenceKind.MISSING, inner, member, None)
-        for key, member in theirs.items():
-            if key not in ours:
-                by_id = is_keyed_by_id(ours, theirs) if by_id is None else by_id
-                self._sink.add(DifferenceKind.EXTRA, f"{path}/{'*' if by_id else key}", None, member)
-        self._budget.spend(len(ours))
+                if by_id:
+                    self._sink.see_key(key)
+                pair = (member, None) if kind is DifferenceKind.MISSING else (None, member)
+                self._sink.add(kind, f"{path}/{'*' if by_id else key}", *pair)
 
     def _arrays(self, ours: Sequence[JsonValue], theirs: Sequence[JsonValue], path: str, depth: int) -> None:
         if depth <= _ENCODED_DEPTH and encoded_alike(ours, theirs):

@@ -48,7 +48,7 @@ class Findings:
     def __init__(self, rules: TaskRules, today: date) -> None:
         self._rules = rules
         self._today = today
-        self._found: dict[Aspect, list[Difference]] = {aspect: [] for aspect in Aspect}
+        self._found: dict[tuple[bool, int], list[Difference]] = {}
         self._alike: Counter[tuple[Aspect, DifferenceKind, str]] = Counter()
         self._left_out = 0
         self._worst: int | None = None
@@ -67,9 +67,11 @@ class Findings:
     @property
     def has_only_trees(self) -> bool:
         """Whether all differences are in what was compared as JSON: values and effects, none of them dropped."""
-        return not (
-            self._found[Aspect.STATE] or self._found[Aspect.ERROR] or self._alike[Aspect.EFFECTS, DifferenceKind.TRUNCATED, EFFECTS]
-        )
+        worst = any(severity == 0 for _, severity in self._found)
+        return not worst and not self._alike[Aspect.EFFECTS, DifferenceKind.TRUNCATED, EFFECTS]
+
+    def see_key(self, key: str) -> None:
+        self._settled = self._settled and not has_marks(key)
 
     def is_unordered(self, path: str) -> bool:
         return bool(self._rules.unordered) and self._rules.unordering(path, self._today) is not None
@@ -85,7 +87,7 @@ class Findings:
             self._worst = severity
         fingerprint = (self.aspect, kind, path)
         self._alike[fingerprint] += 1
-        found = self._found[self.aspect]
+        found = self._found.setdefault((rule is not None, severity), [])
         if self._alike[fingerprint] > _MAX_ALIKE:
             return
         if len(found) >= MAX_DIFFERENCES:
@@ -108,8 +110,8 @@ class Findings:
         return Verdict.IGNORED if self._worst is None else _VERDICTS[self._worst]
 
     def differences(self) -> tuple[Difference, ...]:
-        """At most `MAX_DIFFERENCES`, the worst aspects first; the last says how many distinct ones had no room."""
-        every = [one for aspect in sorted(Aspect, key=_SEVERITY.__getitem__) for one in self._found[aspect]]
+        """At most `MAX_DIFFERENCES`: those no rule hides first, the worst aspects first; the last says how many had no room."""
+        every = [one for rank in sorted(self._found) for one in self._found[rank]]
         over = len(every) - MAX_DIFFERENCES
         if over <= 0 and not self._left_out:
             return tuple(every)

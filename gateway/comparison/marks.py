@@ -109,7 +109,8 @@ def renamed(text: str, names: Mapping[Mark, str]) -> str:
     """The text with the marks that have a name written as that."""
     if len(text) < MIN_MARK_CHARS:
         return text
-    parts, end = [], 0
+    parts: list[str] = []
+    end = 0
     for match, mark in matches_in(text):
         name = names.get(mark)
         if name is not None:

@@ -1,0 +1,66 @@
+"""States and error kinds, and the verdict they give."""
+
+from __future__ import annotations
+
+from dualrun.contracts import Effect, Role, Side, State
+from gateway.comparison import TaskRules, compare_outcomes
+from gateway.core.comparison import Aspect, Verdict
+from tests.support.comparing import an_outcome, found
+
+MAPPED = TaskRules(errors={"HTTPError": "HTTPStatusError"})
+MAIL = Effect(kind="email", key="to:a@b.c")
+
+
+def test_another_state_is_the_worst_difference() -> None:
+    ours = an_outcome(Role.AUTHORITY, {"a": 1}, effects=[MAIL])
+    verdict, differences = compare_outcomes(ours, an_outcome(Role.SHADOW, error="KeyError"), TaskRules())
+    assert verdict is Verdict.DIFFERENT_STATE
+    assert (differences[0].aspect, differences[0].path) == (Aspect.STATE, "/state")
+    assert (differences[0].authority, differences[0].shadow) == ("succeeded", "failed")
+
+
+def test_values_are_compared_only_where_both_succeeded() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, {"a": 1}), an_outcome(Role.SHADOW, {"a": 2}, state=State.IGNORED)
+    assert found(compare_outcomes(ours, theirs, TaskRules())) == [("state", "/state")]
+    failed = an_outcome(Role.AUTHORITY, {"a": 1}, error="X"), an_outcome(Role.SHADOW, {"a": 2}, error="X")
+    assert compare_outcomes(*failed, TaskRules()) == (Verdict.EQUAL, ())
+
+
+def test_failing_the_same_way_is_equal_whatever_the_message() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, error="OutOfStock"), an_outcome(Role.SHADOW, error="OutOfStock")
+    assert compare_outcomes(ours, theirs, TaskRules()) == (Verdict.EQUAL, ())
+
+
+def test_messages_are_compared_where_a_rule_asks_for_it() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, error="OutOfStock"), an_outcome(Role.SHADOW, error="OutOfStock")
+    assert found(compare_outcomes(ours, theirs, TaskRules(error_messages=True))) == [("error", "/error/message")]
+
+
+def test_another_error_kind_is_a_difference_of_state() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, error="HTTPError"), an_outcome(Role.SHADOW, error="HTTPStatusError")
+    result = compare_outcomes(ours, theirs, TaskRules())
+    assert result[0] is Verdict.DIFFERENT_STATE
+    assert found(result) == [("error", "/error")]
+
+
+def test_error_kinds_are_mapped_from_legacy_to_events() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, error="HTTPError"), an_outcome(Role.SHADOW, error="HTTPStatusError")
+    assert compare_outcomes(ours, theirs, MAPPED) == (Verdict.EQUAL_AFTER_NORMALISE, ())
+
+
+def test_the_mapping_follows_the_side_and_not_the_role() -> None:
+    ours = an_outcome(Role.AUTHORITY, error="HTTPStatusError", side=Side.EVENTS)
+    assert compare_outcomes(ours, an_outcome(Role.SHADOW, error="HTTPError", side=Side.LEGACY), MAPPED)[0].is_same
+    backwards = an_outcome(Role.AUTHORITY, error="HTTPError", side=Side.EVENTS)
+    assert compare_outcomes(backwards, an_outcome(Role.SHADOW, error="HTTPStatusError", side=Side.LEGACY), MAPPED)[0].is_different
+
+
+def test_a_side_against_itself_maps_nothing() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, error="HTTPError"), an_outcome(Role.SHADOW, error="HTTPStatusError", side=Side.LEGACY)
+    assert compare_outcomes(ours, theirs, MAPPED)[0] is Verdict.DIFFERENT_STATE
+
+
+def test_the_verdict_is_the_worst_class() -> None:
+    changed = an_outcome(Role.SHADOW, {"a": 2}, effects=[MAIL])
+    assert compare_outcomes(an_outcome(Role.AUTHORITY, {"a": 1}, effects=[MAIL]), changed, TaskRules())[0] is Verdict.DIFFERENT_VALUE
+    assert compare_outcomes(an_outcome(Role.AUTHORITY, {"a": 1}), changed, TaskRules())[0] is Verdict.DIFFERENT_EFFECT
