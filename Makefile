@@ -10,7 +10,7 @@ COMPOSE := docker compose
 
 BENCHMARKS = $(or $(NAME),$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
 
-.PHONY: help run demo test check lint types arch fmt bench up down clean
+.PHONY: help run demo test check lint types arch fmt bench schema up down clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ types: $(STAMP) ## Types (mypy --strict)
 
 arch: $(STAMP) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports
+
+schema: $(STAMP) ## Write the JSON Schemas of the contracts again
+	@$(BIN)/python -m dualrun.contracts.schemas
 
 fmt: $(STAMP) ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix .
