@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gateway.catalogue.memory import MemoryCatalogue
-from gateway.catalogue.nearest import nearest
 from gateway.catalogue.redis import RedisCatalogue
 
-__all__ = ["MemoryCatalogue", "RedisCatalogue", "nearest"]
+__all__ = ["MemoryCatalogue", "RedisCatalogue"]

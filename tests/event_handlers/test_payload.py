@@ -9,14 +9,15 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from dualrun.contracts import Parameter, typed_json
+from dualrun.contracts import Parameter, ServedTask, typed_json
 from dualrun.errors import ConfigurationError
 from event_handlers import Context, InvalidPayload
 from event_handlers.payload import model_of
+from gateway.core.arguments import ArgumentChecker
 
 
 class Line(msgspec.Struct):
@@ -58,6 +59,14 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=5,
 )
+
+
+def gateway_takes(function: Callable[..., object], payload: dict[str, Any]) -> None:
+    """Raises `InvalidArguments` where the gateway would refuse it."""
+    model = model_of(function)
+    ArgumentChecker().check(ServedTask(task="t", parameters=model.parameters, schema=model.schema), (), payload)
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
@@ -81,7 +90,7 @@ def test_typed_values_arrive_as_the_caller_had_them(**values: object) -> None:
     model = model_of(typed)
     wire = typed_json.encode(values)
     assert isinstance(wire, dict)
-    Draft202012Validator(model.schema).validate(wire)
+    gateway_takes(typed, wire)
     assert model.arguments_of(wire) == {**values, "line": None}
 
 
@@ -130,16 +139,18 @@ WIRE = st.recursive(
 
 @settings(max_examples=600)
 @given(st.sampled_from(TYPES), WIRE)
-def test_of_any_type_what_the_schema_refuses_the_handler_refuses(annotation: Any, value: Any) -> None:
+def test_what_the_gateway_refuses_the_handler_refuses(annotation: Any, value: Any) -> None:
+    # A float is also made of a decimal object, by msgspec's own kindness: no schema says so.
+    assume(not (annotation in (float, int | float) and isinstance(value, dict) and value.get("__type__") == "decimal"))
+
     async def function(x: Any) -> None: ...
 
     function.__annotations__["x"] = annotation
-    model = model_of(function)
     try:
-        model.arguments_of({"x": value})
+        model_of(function).arguments_of({"x": value})
     except InvalidPayload:
         return
-    Draft202012Validator(model.schema).validate({"x": value})
+    gateway_takes(function, {"x": value})
 
 
 @settings(max_examples=200)

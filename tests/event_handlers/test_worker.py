@@ -496,6 +496,7 @@ class Gate:
     def __init__(self) -> None:
         self.is_open = False
         self.tried = asyncio.Event()
+        self.passed = asyncio.Semaphore(0)
         self.outcomes: list[Outcome] = []
 
     async def append(self, outcomes: Sequence[Outcome]) -> None:
@@ -503,6 +504,8 @@ class Gate:
         if not self.is_open:
             raise OSError("no store")
         self.outcomes += outcomes
+        for _ in outcomes:
+            self.passed.release()
 
 
 async def test_nothing_is_acked_before_its_outcome_is_durable(world: World) -> None:
@@ -531,6 +534,9 @@ async def test_a_sink_that_fails_for_a_while_loses_and_doubles_nothing(world: Wo
     submitted = [await world.submit({}) for _ in range(5)]
     await asyncio.wait_for(gate.tried.wait(), 10)
     gate.is_open = True
+    async with asyncio.timeout(10):
+        for _ in submitted:
+            await gate.passed.acquire()
     await worker.stop(5.0)
     assert sorted(outcome.submission_id for outcome in gate.outcomes) == sorted(submitted)
 
