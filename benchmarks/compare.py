@@ -123,10 +123,19 @@ def _outcome(role: Role, value: dict[str, JsonValue], order: JsonValue) -> Outco
     )
     put = Effect(kind="http", key=f"POST http://shop/orders/{order}/status", payload={"status": "confirmed"})
     return Outcome(
-        submission_id="0", task="order.confirm", side=Side.LEGACY if role is Role.AUTHORITY else Side.EVENTS, role=role, state=State.SUCCEEDED,
-        value=value, effects=(mail, put), elapsed_ms=12.0, started_at=START, ended_at=START + timedelta(milliseconds=12), worker="bench:1",
+        submission_id="0",
+        task="order.confirm",
+        side=Side.LEGACY if role is Role.AUTHORITY else Side.EVENTS,
+        role=role,
+        state=State.SUCCEEDED,
+        value=value,
+        effects=(mail, put),
+        elapsed_ms=12.0,
+        started_at=START,
+        ended_at=START + timedelta(milliseconds=12),
+        worker="bench:1",
         flag_version=1,
-    )  # fmt: skip
+    )
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

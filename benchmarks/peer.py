@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
+import pydantic
 from celery import Celery
 from fastapi import FastAPI
-from pydantic import BaseModel
 
 app = FastAPI()
 celery = Celery("peer", broker=os.environ["BENCH_AMQP_URL"], set_as_current=False)
 celery.conf.task_ignore_result = True
 
 
-class TaskBody(BaseModel):
+class TaskBody(pydantic.BaseModel):
     """One task."""
 
     task: str
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
+    args: list[object] = pydantic.Field(default_factory=list)
+    kwargs: dict[str, object] = pydantic.Field(default_factory=dict)
 
 
 @app.post("/tasks", status_code=202)

@@ -202,7 +202,7 @@ def _free_port() -> int:
 
 def _declare(amqp_url: str) -> None:
     """The durable queue both sides publish to, as a Celery worker would declare it."""
-    from kombu import Connection
+    from kombu.connection import Connection
 
     with Connection(amqp_url) as connection:
         connection.default_channel.queue_declare(QUEUE, durable=True, auto_delete=False)
@@ -210,7 +210,7 @@ def _declare(amqp_url: str) -> None:
 
 def _purge(amqp_url: str) -> None:
     """Empty the queues, so that a later round does not pay for what an earlier one left."""
-    from kombu import Connection
+    from kombu.connection import Connection
 
     with Connection(amqp_url) as connection:
         for queue in (QUEUE, RECORDS_QUEUE):

@@ -54,8 +54,11 @@ async def serve(*, host: str, port: int, smtp_port: int) -> None:
 def running_shop(*, host: str = "127.0.0.1", port: int = 0, smtp_port: int = 0) -> Iterator[RunningShop]:
     """The shop on real ports (0: free ones) while the block runs. Raises OSError when a port is taken."""
     state, mail = ShopState(), MailSink(host, smtp_port)
-    # The socket listens from here on: whoever connects before the server has started waits for it.
-    listener = socket.create_server((host, port))
+    # The socket listens from here on: whoever connects before the server has started waits for it. It is named as TCP, because
+    # asyncio switches Nagle's algorithm off only then, and every answer would wait 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind((host, port))
+    listener.listen()
     server = uvicorn.Server(uvicorn.Config(create_app(state, mail), log_level="warning"))
     mail_up: Future[None] = Future()
     thread = threading.Thread(target=asyncio.run, args=(_run(server, listener, mail, mail_up),), name="sample-shop", daemon=True)

@@ -40,6 +40,9 @@ _PROBLEM = {
 }
 
 
+_BATCH_ANSWER = {"accepted": 1, "refused": 1, "results": [_ACCEPTED, {"status": "refused", "problem": _PROBLEM}]}
+
+
 class Described(TypedDict, total=False):
     """Keyword arguments of a FastAPI route."""
 
@@ -107,7 +110,7 @@ SUBMIT = Described(
 SUBMIT_BATCH = Described(
     openapi_extra={**_body("BatchBody", {"tasks": [_TASK, {"task": "learning.add", "args": [2, 3]}]}), "parameters": [_TRACEPARENT]},
     responses={
-        202: _answer("A result for each task, in order", "BatchAnswer", {"accepted": 1, "refused": 1, "results": [_ACCEPTED, _PROBLEM]}),
+        202: _answer("A result for each task, in order", "BatchAnswer", _BATCH_ANSWER),
         **_UNREADABLE,
     },
 )

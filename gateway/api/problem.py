@@ -26,7 +26,7 @@ from gateway.core.errors import (
     UnsafeShadow,
 )
 
-__all__ = ["PROBLEM_SCHEMA", "BadRequest", "Problem", "ProblemError", "add_problem_handlers", "problem_of", "response_of"]
+__all__ = ["BadRequest", "Problem", "ProblemError", "add_problem_handlers", "problem_of", "response_of"]
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_BASE = "https://dualrun.dev/problems/"
@@ -50,9 +50,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[ProblemError, ...] = ()
     nearest: tuple[str, ...] = ()
     current_version: int | None = None
-
-
-PROBLEM_SCHEMA = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
 
 
 class BadRequest(GatewayError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -19,7 +19,7 @@ from gateway.core.report import SubmissionView
 from gateway.core.request import TaskRequest
 from gateway.usecases.submit_task import Accepted
 
-__all__ = ["BatchAnswer", "BatchRequest", "ResultView", "TaskView", "router"]
+__all__ = ["BatchAnswer", "BatchRequest", "BatchResult", "ResultView", "TaskView", "router"]
 
 MAX_BATCH = 1_000
 router = APIRouter(tags=["tasks"])
@@ -35,12 +35,22 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tasks: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
 
 
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer for one task of a batch: as for a single task when it was accepted, its problem when it was refused."""
+
+    status: Literal["accepted", "refused"]
+    id: str | None = None
+    task: str | None = None
+    decision: Decision | None = None
+    problem: Problem | None = None
+
+
 class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer for each task of a batch, in order."""
 
     accepted: int
     refused: int
-    results: tuple[Accepted | Problem, ...]
+    results: tuple[BatchResult, ...]
 
 
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +104,7 @@ async def submit_batch(request: Request) -> Response:
     wanted = [_task_of(raw, services) for raw in batch.tasks]
     answers = await services.submit.many(wanted, traceparent=_traceparent_of(request))
     results = tuple(_judged(answer, services) for answer in answers)
-    accepted = sum(isinstance(result, Accepted) for result in results)
+    accepted = sum(result.problem is None for result in results)
     answer = BatchAnswer(accepted=accepted, refused=len(results) - accepted, results=results)
     return Response(_encode(answer), status_code=202, media_type="application/json")
 
@@ -124,13 +134,13 @@ def _task_of(raw: msgspec.Raw, services: Services) -> TaskRequest | GatewayError
         return exc
 
 
-def _judged(answer: Accepted | GatewayError, services: Services) -> Accepted | Problem:
+def _judged(answer: Accepted | GatewayError, services: Services) -> BatchResult:
     if isinstance(answer, GatewayError):
         problem = problem_of(answer)
         services.metrics.refused(problem.code)
-        return problem
+        return BatchResult(status="refused", problem=problem)
     services.metrics.accepted(answer.task, answer.decision)
-    return answer
+    return BatchResult(status="accepted", id=answer.id, task=answer.task, decision=answer.decision)
 
 
 def _shown(view: SubmissionView) -> TaskView:

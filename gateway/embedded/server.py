@@ -18,7 +18,16 @@ __all__ = ["listen", "serve_until_interrupted", "serving"]
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises `OSError` when the port is taken."""
-    return socket.create_server((host, port))
+    # Named as TCP: asyncio switches Nagle's algorithm off only where the protocol says so, else every answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 async def serve_until_interrupted(stack: EmbeddedStack, listener: socket.socket) -> None:

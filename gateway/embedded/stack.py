@@ -159,9 +159,8 @@ def _hand_over(loop: asyncio.AbstractEventLoop, records: BrokerRecordSink, outco
 
 
 async def _open_event_worker(stack: AsyncExitStack, options: EmbeddedOptions, broker: MemoryBroker, catalogue: MemoryCatalogue) -> None:
-    from event_handlers.runtime import EventWorker
-
     from event_handlers import collect_handlers
+    from event_handlers.runtime import EventWorker
 
     worker = EventWorker(broker, collect_handlers(options.handlers), service=SERVICE, announcer=catalogue)
     await worker.start()

@@ -103,7 +103,8 @@ async def until_all_ended(stack: Stack, accepted: list[str]) -> None:
     query = "SELECT submission_id, count(*) FROM outcomes WHERE role = 'authority' AND submission_id = ANY($1) GROUP BY submission_id"
     try:
         async with asyncio.timeout(120):
-            while len(rows := await connection.fetch(query, accepted)) < len(accepted):
+            # The ledger has no event for "all ended": it is asked again.
+            while len(rows := await connection.fetch(query, accepted)) < len(accepted):  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
         assert {row["count"] for row in rows} == {1}
         unrecorded = await connection.fetchval(

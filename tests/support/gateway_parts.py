@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dualrun.broker import Binding, Exchange, Queue, Topology
 from dualrun.broker.memory import MemoryBroker
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
-from dualrun.contracts import Announcement, Parameter, ServedTask, Side
+from dualrun.contracts import Announcement, JsonObject, Parameter, ServedTask, Side
 from dualrun.contracts.topology import EVENTS_EXCHANGE, RECORDS_QUEUE, SHADOW_EXCHANGE
 from gateway.api.services import Services
 from gateway.app import Parts, assemble, comparator_of
@@ -29,7 +29,7 @@ EVENTS_QUEUE = "dualrun.events.shop"
 SHADOW_QUEUE = "dualrun.shadow.shop"
 TASK = "order.send_order_confirmation"
 PARAMETERS = (Parameter(name="order_id"), Parameter(name="email"), Parameter(name="notify", required=False))
-SCHEMA = {
+SCHEMA: JsonObject = {
     "type": "object",
     "properties": {"order_id": {"type": "integer"}, "email": {"type": "string"}, "notify": {"type": "boolean"}},
     "required": ["order_id", "email"],
