@@ -125,7 +125,7 @@ class RabbitBroker:
         for attempt in itertools.count():
             try:
                 link = await self._keeper.link(None)
-                channel = await link.open_channel(confirms=True)
+                channel = await (await link.open_channel(confirms=True)).get_underlay_channel()
             except BrokerUnavailable as exc:
                 log.warning("publish_channel_retry", extra={"reason": str(exc)})
                 await asyncio.sleep(backoff_s(min(attempt, 3)))

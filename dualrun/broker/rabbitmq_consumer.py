@@ -9,12 +9,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPChannelError, ChannelNotFoundEntity
+import aiormq.abc
+from aio_pika.abc import AbstractQueue
+from aio_pika.exceptions import AMQPChannelError
 
 from dualrun.broker.amqp_frame import DeliverArguments, parse_deliver, parse_message
 from dualrun.broker.port import Message, OnDelivery
-from dualrun.broker.rabbitmq_link import ChannelSink, Link, backoff_s
+from dualrun.broker.rabbitmq_link import Link, backoff_s
+from dualrun.broker.rabbitmq_tap import ChannelSink
+from dualrun.broker.rabbitmq_topology import queue_depth
 from dualrun.broker.settlement import Settlement
 from dualrun.errors import BrokerUnavailable, ConfigurationError
 
@@ -70,12 +73,14 @@ class RabbitDelivery:
 class _Session(ChannelSink):
     """A consumption on one channel; it ends with the channel."""
 
-    def __init__(self, link: Link, channel: AbstractChannel, queue: str, on_delivery: OnDelivery, prefetch: int) -> None:
-        self.queue = queue
+    def __init__(
+        self, link: Link, consumed: AbstractQueue, channel: aiormq.abc.AbstractChannel, on_delivery: OnDelivery, prefetch: int
+    ) -> None:
+        self.queue = consumed.name
         self.settlement = Settlement(channel.number)
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.in_hand = 0
-        self.channel = channel
+        self.consumed = consumed
         self.link = link
         self._on_delivery = on_delivery
         self._group = max(1, prefetch // 4)
@@ -83,6 +88,7 @@ class _Session(ChannelSink):
         self._flush_is_soon = False
         self._on_empty: Callable[[], None] | None = None
         channel.on_consumer_cancel_callbacks.add(lambda _: self._end("the broker ended the consumption"))
+        # Not aio-pika's close callbacks, which come later: an ack on a closed channel costs the connection.
         channel.closing.add_done_callback(self._on_channel_closing)
         link.lost.add_done_callback(self._on_link_lost)
 
@@ -90,7 +96,7 @@ class _Session(ChannelSink):
         cause = None if closing.cancelled() else closing.exception()
         self._end(str(cause) or "the channel was closed")
 
-    def _on_link_lost(self, _: asyncio.Future[None]) -> None:
+    def _on_link_lost(self, _: asyncio.Future[str]) -> None:
         self._end("the connection was lost")
 
     def _end(self, reason: str) -> None:
@@ -184,15 +190,17 @@ class RabbitConsumer:
         self._task = asyncio.create_task(self._keep_consuming(revive), name=f"consume {self.queue}")
 
     async def _open(self, link: Link) -> None:
+        if await queue_depth(link, self.queue) is None:
+            raise ConfigurationError(f"queue {self.queue!r} does not exist: declare it before consuming")
         channel = await link.open_channel()
-        session = _Session(link, channel, self.queue, self._on_delivery, self._prefetch)
-        link.listen(channel, session)
+        queue = await channel.get_queue(self.queue, ensure=False)
+        underlay = await channel.get_underlay_channel()
+        session = _Session(link, queue, underlay, self._on_delivery, self._prefetch)
+        link.listen(underlay, session)
         try:
-            await link.answer(channel.basic_qos(prefetch_count=self._prefetch))
+            await link.answer(channel.set_qos(self._prefetch))
             # Its own callback is never called: the tap takes the deliveries.
-            await link.answer(channel.basic_consume(self.queue, _unexpected, consumer_tag=self._tag))
-        except ChannelNotFoundEntity as exc:
-            raise ConfigurationError(f"queue {self.queue!r} does not exist: declare it before consuming") from exc
+            await link.answer(queue.consume(_unexpected, consumer_tag=self._tag))
         except AMQPChannelError as exc:
             raise ConfigurationError(f"queue {self.queue!r} cannot be consumed: {exc}") from exc
         self._session = session
@@ -228,7 +236,7 @@ class RabbitConsumer:
         if session is None or session.ended.done():
             return
         try:
-            await session.link.answer(session.channel.basic_cancel(self._tag))
+            await session.link.answer(session.consumed.cancel(self._tag))
         except (BrokerUnavailable, AMQPChannelError) as exc:
             log.info("consume_cancel_unanswered", extra={"queue": self.queue, "reason": str(exc)})
             return
@@ -236,7 +244,7 @@ class RabbitConsumer:
 
     def _close_channel(self, session: _Session) -> None:
         if not session.ended.done():
-            task = asyncio.create_task(session.link.close_channel(session.channel))
+            task = asyncio.create_task(session.link.close_channel(session.consumed.channel))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 

@@ -10,7 +10,8 @@ from itertools import islice
 from aiormq.abc import AbstractChannel
 
 from dualrun.broker.amqp_frame import Content, parse_return, publish_frames, publish_method
-from dualrun.broker.rabbitmq_link import ChannelSink, Link
+from dualrun.broker.rabbitmq_link import Link
+from dualrun.broker.rabbitmq_tap import ChannelSink
 from dualrun.errors import BrokerError, BrokerUnavailable, PublishRefused, Unroutable
 
 __all__ = ["Publisher"]

@@ -81,9 +81,10 @@ class LinkKeeper:
 
     async def _keep(self, link: Link) -> None:
         while True:
-            await asyncio.shield(link.lost)
+            reason = await asyncio.shield(link.lost)
             self._is_up.clear()
-            log.warning("broker_link_lost")
+            log.warning("broker_link_lost", extra={"reason": reason})
+            await link.close()
             link = await self._replace()
             self._set(link)
             log.info("broker_link_restored")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPChannelError, ChannelNotFoundEntity
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import AMQPChannelError, ChannelNotFoundEntity
 from pamqp.common import FieldTable
 
 from dualrun.broker.amqp_table import encode_table
@@ -32,41 +32,41 @@ def merged(first: Topology, second: Topology) -> Topology:
 
 async def declare(link: Link, topology: Topology) -> None:
     """Raises `BrokerUnavailable`; `ConfigurationError` naming what exists with other properties, or what a binding misses."""
-    channel = await link.open_channel()
-    for exchange in topology.exchanges:
-        await _declare_exchange(link, channel, exchange)
-    for queue in topology.queues:
-        await _declare_queue(link, channel, queue)
-    for binding in topology.bindings:
-        await _bind(link, channel, binding)
-    await link.close_channel(channel)
+    async with link.topology_channel() as channel:
+        for exchange in topology.exchanges:
+            await _declare_exchange(link, channel, exchange)
+        for queue in topology.queues:
+            await _declare_queue(link, channel, queue)
+        for binding in topology.bindings:
+            await _bind(link, channel, binding)
 
 
 async def _declare_exchange(link: Link, channel: AbstractChannel, exchange: Exchange) -> None:
     try:
-        await link.answer(channel.exchange_declare(exchange.name, exchange_type=exchange.kind.value, durable=True))
+        await link.answer(channel.declare_exchange(exchange.name, exchange.kind.value, durable=True))
     except AMQPChannelError as exc:
         raise ConfigurationError(f"exchange {exchange.name!r} cannot be declared as {exchange.kind.value}: {exc}") from exc
 
 
 async def _declare_queue(link: Link, channel: AbstractChannel, queue: Queue) -> None:
     try:
-        await link.answer(channel.queue_declare(queue.name, durable=True, arguments=cast("FieldTable", queue_arguments(queue))))
+        await link.answer(channel.declare_queue(queue.name, durable=True, arguments=cast("FieldTable", queue_arguments(queue))))
     except AMQPChannelError as exc:
         raise ConfigurationError(f"queue {queue.name!r} cannot be declared: {exc}") from exc
 
 
 async def _bind(link: Link, channel: AbstractChannel, binding: Binding) -> None:
     arguments = cast("FieldTable", dict(binding.arguments))
+    queue = await channel.get_queue(binding.queue, ensure=False)
     try:
-        await link.answer(channel.queue_bind(binding.queue, binding.exchange, routing_key=binding.pattern, arguments=arguments))
+        await link.answer(queue.bind(binding.exchange, binding.pattern, arguments=arguments))
     except AMQPChannelError as exc:
         raise ConfigurationError(f"queue {binding.queue!r} cannot be bound to exchange {binding.exchange!r}: {exc}") from exc
 
 
 async def exchange_exists(link: Link, exchange: str) -> bool:
     """Raises `BrokerUnavailable`."""
-    channel = await link.open_channel()
+    channel = await link.open_underlay_channel()
     try:
         await link.answer(channel.exchange_declare(exchange, passive=True))
     except ChannelNotFoundEntity:
@@ -77,7 +77,7 @@ async def exchange_exists(link: Link, exchange: str) -> bool:
 
 async def queue_depth(link: Link, queue: str) -> QueueDepth | None:
     """None where there is no such queue. Raises `BrokerUnavailable`."""
-    channel = await link.open_channel()
+    channel = await link.open_underlay_channel()
     try:
         found = await link.answer(channel.queue_declare(queue, passive=True))
     except ChannelNotFoundEntity:

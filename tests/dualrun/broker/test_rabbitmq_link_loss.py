@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import aiormq
@@ -57,16 +58,18 @@ async def test_confirmed_messages_are_consumed_and_publishers_go_on_across_cuts(
     await consuming.connect()
     await consuming.consume(name, on_delivery, prefetch=50)
     publishers = _Publishers(broker, name)
+
+    async def consumed(bodies: set[bytes]) -> bool:
+        return bodies <= seen.keys()
+
     for _ in range(3):
         await publishers.confirm_more(200)
+        # Both links are up again, so that the cut breaks both.
+        await becomes(partial(consumed, set(publishers.confirmed)), expected=True)
         proxy.cut()
     await publishers.confirm_more(200)
     await publishers.stop()
-
-    async def all_consumed() -> bool:
-        return publishers.confirmed <= seen.keys()
-
-    await becomes(all_consumed, expected=True)
+    await becomes(partial(consumed, publishers.confirmed), expected=True)
     assert publishers.in_doubt > 0
     assert proxy.links >= 8
     await consuming.close()
