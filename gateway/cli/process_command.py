@@ -159,7 +159,7 @@ dualrun is up: {url}   (sample shop: {shop})
    curl -X POST {url}/v1/tasks -H 'Content-Type: application/json' \\
         -d '{{"task": "order.send_order_confirmation", "args": [42, "ann@example.org"]}}'
 3. Read what both sides did.
-   curl {url}/v1/reports/shadow?format=markdown
+   curl '{url}/v1/reports/shadow?format=markdown'
 
 Report in the browser: {url}/v1/reports/shadow?format=html     API: {url}/docs     Ctrl-C stops and drains.
 """

@@ -77,7 +77,7 @@ class ArgumentChecker:
         validator = self._validator(served.task, served.schema)
         plain = _plain(payload)
         if not validator.is_valid(plain):
-            raise InvalidArguments(served.task, _violations(validator, plain, _places(served.parameters, args)))
+            raise InvalidArguments(served.task, _violations(validator, served.schema, plain, _places(served.parameters, args)))
 
     def _validator(self, task: str, schema: JsonObject) -> jsonschema_rs.Validator:
         compiled = self._compiled.get(task)
@@ -92,15 +92,26 @@ def _places(parameters: Sequence[Parameter] | None, args: Sequence[JsonValue]) -
     return {name: f"/args/{index}" for index, name in enumerate(positional[: len(args)])}
 
 
-def _violations(validator: jsonschema_rs.Validator, payload: JsonValue, places: Mapping[str, str]) -> list[FieldError]:
+def _violations(validator: jsonschema_rs.Validator, schema: JsonObject, payload: JsonValue, places: Mapping[str, str]) -> list[FieldError]:
     errors: list[FieldError] = []
     for violation in validator.iter_errors(payload):
         path = [*map(str, violation.instance_path), *_missing(violation)]
         root = places.get(path[0], _pointer("kwargs", path[0])) if path else "/kwargs"
-        errors.append(FieldError(root + _pointer(*path[1:]), violation.message))
+        errors.append(FieldError(root + _pointer(*path[1:]), _wanted(violation, schema)))
         if len(errors) == _ERRORS_MAX:
             break
     return errors
+
+
+def _wanted(violation: jsonschema_rs.ValidationError, schema: JsonObject) -> str:
+    """What would be right. Of a union the validator only says that nothing in it fits: its types say more."""
+    if not isinstance(violation.kind, jsonschema_rs.ValidationErrorKind.AnyOf):
+        return violation.message
+    found: object = schema
+    for step in violation.schema_path:
+        found = found[step] if isinstance(found, dict | list) else None  # type: ignore[index]
+    types = [str(option["type"]) for option in found if isinstance(option, dict) and "type" in option] if isinstance(found, list) else []
+    return f"is not of type {' or '.join(types)}" if types else violation.message
 
 
 def _missing(violation: jsonschema_rs.ValidationError) -> list[str]:

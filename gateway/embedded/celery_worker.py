@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import Lock
 
 from celery import Celery
 
@@ -14,7 +14,8 @@ from dualrun.contracts import Outcome
 
 __all__ = ["EmbeddedCelery", "load_celery_app"]
 
-_ONE_AT_A_TIME = Lock()
+_ONE_AT_A_TIME = threading.Lock()
+_STOP_TIMEOUT_S = 30.0
 _POLLING_INTERVAL_S = 0.005
 
 
@@ -39,14 +40,11 @@ class EmbeddedCelery:
     @contextmanager
     def running(self) -> Iterator[Celery]:
         """The app while its worker runs; on leaving, tasks under way are finished."""
-        from celery.contrib.testing.worker import start_worker
-        from celery.worker import state
-
         from legacy_celery import capture
 
         with _ONE_AT_A_TIME:
             self.app.conf.update(
-                broker_url="memory://",
+                broker_url="memory://localhost//",
                 broker_transport_options={"polling_interval": _POLLING_INTERVAL_S},
                 # The memory transport is read by one thread: what it has fetched is what it can work on.
                 worker_prefetch_multiplier=max(2, self._concurrency),
@@ -55,22 +53,9 @@ class EmbeddedCelery:
             self.app.loader.import_default_modules()
             uninstall = capture.install(self.app, sender=self._sender)
             try:
-                with start_worker(
-                    self.app,
-                    pool="threads",
-                    concurrency=self._concurrency,
-                    perform_ping_check=False,
-                    loglevel="WARNING",
-                    shutdown_timeout=30.0,
-                ):
-                    try:
-                        yield self.app
-                    finally:
-                        # Warm: what runs is finished. Left to itself `start_worker` stops cold.
-                        state.should_stop = 0
-                        _join_worker_thread(30.0)
+                with _worker_thread(self.app, self._concurrency):
+                    yield self.app
             finally:
-                state.should_stop = None
                 uninstall()
 
     async def waiting(self) -> int:
@@ -83,9 +68,32 @@ class EmbeddedCelery:
             return sum(channel._size(queue) for queue in self.app.amqp.queues)  # noqa: SLF001 - virtual transports count queues so
 
 
-def _join_worker_thread(timeout_s: float) -> None:
-    import threading
+@contextmanager
+def _worker_thread(app: Celery, concurrency: int) -> Iterator[None]:
+    """As `celery.contrib.testing.worker.start_worker`, but stopped warm: what runs is finished. That one stops cold."""
+    from celery.contrib.testing.worker import TestWorkController, setup_app_for_worker
+    from celery.worker import state
 
-    for thread in threading.enumerate():
-        if getattr(getattr(thread, "_target", None), "__name__", "") == "start" and thread.daemon:
-            thread.join(timeout_s)
+    setup_app_for_worker(app, loglevel="WARNING", logfile=None)
+    worker = TestWorkController(
+        app=app,
+        pool="threads",
+        concurrency=concurrency,
+        hostname="embedded",
+        loglevel="WARNING",
+        logfile=None,
+        ready_callback=None,
+        without_heartbeat=True,
+        without_mingle=True,
+        without_gossip=True,
+    )
+    thread = threading.Thread(target=worker.start, name="celery-worker", daemon=True)
+    thread.start()
+    worker.ensure_started()
+    try:
+        yield
+    finally:
+        # The worker of a process looks at these module globals; there is no other way to stop one that runs in a thread.
+        state.should_stop = 0
+        thread.join(_STOP_TIMEOUT_S)
+        state.should_stop = None
