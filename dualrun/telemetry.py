@@ -20,7 +20,16 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from dualrun.contracts import JsonValue, Role, Side, SpanRecord
 from dualrun.contracts.topology import HEADER_TRACEPARENT
 
-__all__ = ["SPANS_MAX", "ExecutionTrace", "client_span", "configure", "execution_span", "new_traceparent", "traceparent_here"]
+__all__ = [
+    "SPANS_MAX",
+    "ExecutionTrace",
+    "client_span",
+    "configure",
+    "execution_span",
+    "new_traceparent",
+    "submission_span",
+    "traceparent_here",
+]
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +101,8 @@ class _Tracing:
 
     def __init__(self) -> None:
         self.processor = _Collecting()
+        self.exports = False
+        """Whether anybody but ourselves sees the spans of this process."""
         self._tracer: trace.Tracer | None = None
         self._lock = threading.Lock()
 
@@ -107,10 +118,11 @@ class _Tracing:
         if isinstance(present, TracerProvider):
             # The worker's owner has set up tracing: their exporter and sampler stand, we only listen.
             present.add_span_processor(self.processor)
+            self.exports = True
             return present
         provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service_name}))
         provider.add_span_processor(self.processor)
-        _add_exporter(provider)
+        self.exports = _add_exporter(provider)
         trace.set_tracer_provider(provider)
         return provider
 
@@ -161,6 +173,21 @@ def execution_span(task: str, *, traceparent: str | None, submission_id: str, si
 
 
 @contextmanager
+def submission_span(name: str, traceparent: str | None) -> Iterator[str]:
+    """The W3C `traceparent` under which both sides run a submission.
+
+    A span `submit:{name}` of its own, child of the caller's, where spans are exported; otherwise the caller's, or a new one: a span
+    nobody sees would cost more than the whole decision.
+    """
+    if not _tracing.exports:
+        yield traceparent or new_traceparent()
+        return
+    parent = _propagator.extract({HEADER_TRACEPARENT: traceparent}) if traceparent else Context()
+    with _tracing.tracer().start_as_current_span(f"submit:{name}", context=parent, kind=trace.SpanKind.PRODUCER):
+        yield traceparent_here() or new_traceparent()
+
+
+@contextmanager
 def client_span(name: str) -> Iterator[dict[str, str]]:
     """A span around a call to the outside; gives the trace headers to send with it."""
     with _tracing.tracer().start_as_current_span(name, kind=trace.SpanKind.CLIENT, record_exception=False):
@@ -181,16 +208,17 @@ def new_traceparent() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-def _add_exporter(provider: TracerProvider) -> None:
+def _add_exporter(provider: TracerProvider) -> bool:
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        return
+        return False
     if importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is None:
         log.warning("otlp_exporter_not_installed", extra={"extra_needed": "dualrun[otlp]"})
-        return
+        return False
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return True
 
 
 def _records(ended: list[ReadableSpan]) -> tuple[SpanRecord, ...]:

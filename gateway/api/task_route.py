@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from dualrun.contracts import Decision, Outcome, Submission
+from dualrun.telemetry import submission_span
 from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.problem import BadRequest, Problem, problem_of
@@ -82,7 +83,8 @@ async def submit(request: Request) -> Response:
     with services.metrics.submit_seconds.time():
         try:
             task = decode(await read_body(request, settings.max_body_bytes), _request_decoder, settings.max_json_depth)
-            submitted = await services.submit.one(task, idempotency_key=_key_of(request), traceparent=_traceparent_of(request))
+            with submission_span(task.task, _traceparent_of(request)) as traceparent:
+                submitted = await services.submit.one(task, idempotency_key=_key_of(request), traceparent=traceparent)
         except GatewayError as exc:
             services.metrics.refused(problem_of(exc).code)
             raise
@@ -102,7 +104,8 @@ async def submit_batch(request: Request) -> Response:
     # Two levels more than a single task: the batch object and its array.
     batch = decode(body, _batch_decoder, settings.max_json_depth + 2)
     wanted = [_task_of(raw, services) for raw in batch.tasks]
-    answers = await services.submit.many(wanted, traceparent=_traceparent_of(request))
+    with submission_span("batch", _traceparent_of(request)) as traceparent:
+        answers = await services.submit.many(wanted, traceparent=traceparent)
     results = tuple(_judged(answer, services) for answer in answers)
     accepted = sum(result.problem is None for result in results)
     answer = BatchAnswer(accepted=accepted, refused=len(results) - accepted, results=results)
