@@ -11,6 +11,7 @@ from fastapi import FastAPI
 app = FastAPI()
 celery = Celery("peer", broker=os.environ["BENCH_AMQP_URL"], set_as_current=False)
 celery.conf.task_ignore_result = True
+celery.conf.task_create_missing_queue_type = os.environ["BENCH_QUEUE_TYPE"]
 
 
 class TaskBody(pydantic.BaseModel):

@@ -33,7 +33,10 @@ from dualrun.contracts.topology import RECORDS_QUEUE
 
 RESULTS = Path(__file__).parent / "results" / "submit.json"
 TASK = "bench.noop"
+BATCH_CONNECTIONS = 8
 QUEUE = "dualrun-bench"
+QUEUE_TYPES = ("quorum", "classic")
+"""The first is what RabbitMQ and Celery advise for work that must not be lost, and what the ratios at the top are of."""
 SINGLE = json.dumps({"task": TASK, "args": [42, "ann@example.org"], "kwargs": {"note": "x" * 64}}).encode()
 
 
@@ -52,15 +55,38 @@ class Target:
 
 
 def main() -> None:
-    """Run the rounds, print the table, write the JSON."""
+    """Run the rounds for each type of queue, print the tables, write the JSON."""
     options = _options()
-    _declare(options.amqp_url)
-    with ExitStack() as stack:
-        peer = stack.enter_context(_peer(options.amqp_url))
-        gateway = stack.enter_context(_gateway(options))
-        report = uvloop.run(_measure(options, peer, gateway))
+    measured = {kind: _measured(options, kind) for kind in QUEUE_TYPES}
+    report = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine("fastapi", "uvicorn", "celery", "kombu", "aio-pika", "msgspec"),
+        "settings": {
+            "connections": options.connections,
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "batch": options.batch,
+            "batch_connections": BATCH_CONNECTIONS,
+            "processes": "one uvicorn process each; broker, load and server share the machine's cores",
+            "confirms": "gateway: authority message and record; peer: none",
+            "comparator": "not running during the measurement",
+        },
+        "ratios": measured[QUEUE_TYPES[0]]["ratios"],
+        "by_queue_type": measured,
+    }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    _print(report)
+    for kind, result in measured.items():
+        _print(kind, result)
+    print(f"written to {RESULTS}")
+
+
+def _measured(options: argparse.Namespace, kind: str) -> dict[str, object]:
+    with ExitStack() as stack:
+        stack.callback(_delete, options.amqp_url)
+        _declare(options.amqp_url, kind)
+        peer = stack.enter_context(_peer(options.amqp_url, kind))
+        gateway = stack.enter_context(_gateway(options))
+        return uvloop.run(_measure(options, peer, gateway))
 
 
 def _options() -> argparse.Namespace:
@@ -85,7 +111,7 @@ async def _measure(options: argparse.Namespace, peer: Target, gateway: Target) -
         for name, target, body, connections in (
             ("peer", peer, SINGLE, options.connections),
             ("single", gateway, SINGLE, options.connections),
-            ("batch", batch, batch_body, 4),
+            ("batch", batch, batch_body, BATCH_CONNECTIONS),
         ):
             loads[name].append(
                 await run_load("127.0.0.1", target.port, target.path, body, connections=connections, seconds=options.seconds)
@@ -105,17 +131,6 @@ def _report(options: argparse.Namespace, loads: dict[str, list[Load]], rss: list
         return round(statistics.median(a / b for a, b in zip(top, bottom, strict=True)), 2)
 
     return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine("fastapi", "uvicorn", "celery", "kombu", "aio-pika", "msgspec"),
-        "settings": {
-            "connections": options.connections,
-            "rounds": options.rounds,
-            "seconds": options.seconds,
-            "batch": options.batch,
-            "processes": "one uvicorn process each; broker, load and server share the machine's cores",
-            "confirms": "gateway: authority message and record; peer: none",
-            "comparator": "not running during the measurement",
-        },
         "ratios": {
             "single_throughput": ratio(per_s["single"], per_s["peer"]),
             "batch_throughput": ratio(per_s["batch"], per_s["peer"]),
@@ -130,24 +145,25 @@ def _report(options: argparse.Namespace, loads: dict[str, list[Load]], rss: list
     }
 
 
-def _print(report: dict[str, object]) -> None:
+def _print(kind: str, report: dict[str, object]) -> None:
     per_s, p50, p99 = report["per_s"], report["p50_ms"], report["p99_ms"]
     assert isinstance(per_s, dict)
     assert isinstance(p50, dict)
     assert isinstance(p99, dict)
     names = {"peer": "FastAPI + send_task", "single": "POST /v1/tasks", "batch": "POST /v1/tasks/batch"}
-    print(f"{'':24}{'tasks/s':>10}{'p50 ms':>10}{'p99 ms':>10}   (medians of {len(per_s['peer'])} rounds; batch times are a request's)")
+    print(
+        f"{kind + ' queue':24}{'tasks/s':>10}{'p50 ms':>10}{'p99 ms':>10}   (medians of {len(per_s['peer'])} rounds; batch times are a request's)"
+    )
     for name, title in names.items():
         print(
             f"{title:24}{statistics.median(per_s[name]):>10.0f}{statistics.median(p50[name]):>10.2f}{statistics.median(p99[name]):>10.2f}"
         )
     print(f"ratios: {report['ratios']}   failures: {report['failures']}   gateway RSS MiB: {report['gateway_rss_mib']}")
-    print(f"written to {RESULTS}")
 
 
 @contextmanager
-def _peer(amqp_url: str) -> Iterator[Target]:
-    with _server("benchmarks.peer:app", {"BENCH_AMQP_URL": amqp_url, "BENCH_QUEUE": QUEUE}) as (process, port):
+def _peer(amqp_url: str, kind: str) -> Iterator[Target]:
+    with _server("benchmarks.peer:app", {"BENCH_AMQP_URL": amqp_url, "BENCH_QUEUE": QUEUE, "BENCH_QUEUE_TYPE": kind}) as (process, port):
         yield Target("peer", port, "/tasks", process)
 
 
@@ -200,12 +216,19 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _declare(amqp_url: str) -> None:
+def _declare(amqp_url: str, kind: str) -> None:
     """The durable queue both sides publish to, as a Celery worker would declare it."""
     from kombu.connection import Connection
 
     with Connection(amqp_url) as connection:
-        connection.default_channel.queue_declare(QUEUE, durable=True, auto_delete=False)
+        connection.default_channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments={"x-queue-type": kind})
+
+
+def _delete(amqp_url: str) -> None:
+    from kombu.connection import Connection
+
+    with Connection(amqp_url) as connection:
+        connection.default_channel.queue_delete(QUEUE)
 
 
 def _purge(amqp_url: str) -> None:
