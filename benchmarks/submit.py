@@ -151,9 +151,8 @@ def _print(kind: str, report: dict[str, object]) -> None:
     assert isinstance(p50, dict)
     assert isinstance(p99, dict)
     names = {"peer": "FastAPI + send_task", "single": "POST /v1/tasks", "batch": "POST /v1/tasks/batch"}
-    print(
-        f"{kind + ' queue':24}{'tasks/s':>10}{'p50 ms':>10}{'p99 ms':>10}   (medians of {len(per_s['peer'])} rounds; batch times are a request's)"
-    )
+    rounds = len(per_s["peer"])
+    print(f"{kind + ' queue':24}{'tasks/s':>10}{'p50 ms':>10}{'p99 ms':>10}   (medians of {rounds} rounds; batch times are a request's)")
     for name, title in names.items():
         print(
             f"{title:24}{statistics.median(per_s[name]):>10.0f}{statistics.median(p50[name]):>10.2f}{statistics.median(p99[name]):>10.2f}"

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from dualrun.announce_redis import catalogue_channel, catalogue_key, read_task, read_worker, workers_key
 from dualrun.contracts import ServedTask, Side
+from gateway.cancellation import cancelled
 from gateway.catalogue.snapshot import CatalogueSnapshot, LiveWorker
 
 __all__ = ["RedisCatalogue"]
@@ -54,10 +55,7 @@ class RedisCatalogue:
     async def stop(self) -> None:
         """Stop following; the content stays."""
         following, self._following = self._following, None
-        # redis-py loses a cancellation that meets it inside `get_message` (8.1 on Python 3.11): once is not enough.
-        while following is not None and not following.done():
-            following.cancel()
-            await asyncio.wait({following}, timeout=0.1)
+        await cancelled(following)
         await self._redis.aclose()
 
     def served_by(self, task: str) -> Mapping[Side, ServedTask]:

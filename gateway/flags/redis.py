@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from gateway.cancellation import cancelled
 from gateway.core.errors import FlagConflict, StoreUnavailable
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.flags.disk import DiskCopy
@@ -97,10 +98,7 @@ class RedisFlagStore:
 
     async def stop(self) -> None:
         """Stop following; the flags stay in force."""
-        # redis-py loses a cancellation that comes while it connects, so one is not enough.
-        while self._following is not None and not self._following.done():
-            self._following.cancel()
-            await asyncio.wait({self._following}, timeout=_RECONNECT_S)
+        await cancelled(self._following)
         await self._redis.aclose()
 
     @property

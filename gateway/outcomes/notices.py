@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 
 import redis.asyncio
 from redis.exceptions import RedisError
+
+from gateway.cancellation import cancelled
 
 __all__ = ["MemoryNotices", "RedisNotices"]
 
@@ -69,10 +70,7 @@ class RedisNotices:
     async def stop(self) -> None:
         """Listen no more, and leave Redis."""
         listening, self._listening = self._listening, None
-        if listening is not None:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
+        await cancelled(listening)
         await self._redis.aclose()
 
     async def subscribed(self) -> None:
