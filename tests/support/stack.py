@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from examples.shop.server import RunningShop, running_shop
-from tests.support.processes import Process, free_port
+from tests.support.processes import REPOSITORY, Process, free_port
 from tests.support.services import fresh_database, fresh_vhost, owned_prefix, reachable_redis_url
 
-__all__ = ["Stack", "running_stack"]
+__all__ = ["CeleryCommand", "Stack", "running_stack"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CeleryCommand:
+    """How a team starts its own worker."""
+
+    arguments: Sequence[str] = ("-A", "legacy_celery.app", "worker", "-P", "prefork", "-c", "2")
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = REPOSITORY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """The running processes, by what they are."""
 
@@ -38,28 +47,42 @@ class Stack:
             "event_worker": self.event_worker,
         }
 
-    def wait_until_served(self, tasks: Sequence[str]) -> None:
-        """Until the gateway has heard from both sides about these tasks."""
+    def wait_until_served(self, tasks: Mapping[str, set[str]]) -> None:
+        """Until the gateway has heard of these tasks from these sides."""
 
         def served() -> bool:
             try:
                 known = httpx.get(f"{self.url}/v1/catalogue", timeout=5.0).json()["tasks"]
             except httpx.TransportError:
                 return False
-            return all(set(known.get(task, ())) == {"legacy", "events"} for task in tasks)
+            return all(set(known.get(task, ())) == sides for task, sides in tasks.items())
 
-        self.gateway.wait_until(served, f"both sides of {', '.join(tasks)} in the catalogue", timeout_s=60.0)
+        self.gateway.wait_until(served, f"{tasks} in the catalogue", timeout_s=60.0)
+
+
+SAMPLE_TASKS = {"learning.add": {"legacy", "events"}, "order.send_order_confirmation": {"legacy", "events"}}
 
 
 @contextmanager
-def running_stack(directory: Path, *, handlers: str, celery_concurrency: int = 2) -> Iterator[Stack]:
-    """Everything started and known to one another, on a corner of each service of its own; stopped at the end, whatever happens."""
+def running_stack(
+    directory: Path,
+    *,
+    handlers: str = "event_handlers.handlers",
+    celery: CeleryCommand | None = None,
+    tasks: Mapping[str, set[str]] = SAMPLE_TASKS,
+    gateway_env: Mapping[str, str] | None = None,
+    ledger_url: str | None = None,
+) -> Iterator[Stack]:
+    """Everything started and known to one another, on a corner of each service of its own; stopped at the end, whatever happens.
+
+    `tasks` are waited for in the gateway's catalogue; `gateway_env` is the gateway's alone.
+    """
+    celery = celery or CeleryCommand()
     port = free_port()
     with ExitStack() as stack:
         amqp_url = stack.enter_context(fresh_vhost())
         redis_url = reachable_redis_url()
-        redis_prefix = stack.enter_context(owned_prefix(redis_url))
-        ledger_url = stack.enter_context(fresh_database())
+        ledger_url = ledger_url or stack.enter_context(fresh_database())
         shop = stack.enter_context(running_shop())
         env = {
             **shop.env,
@@ -67,39 +90,27 @@ def running_stack(directory: Path, *, handlers: str, celery_concurrency: int = 2
             "DUALRUN_AMQP_URL": amqp_url,
             "DUALRUN_CELERY_BROKER_URL": amqp_url,
             "DUALRUN_REDIS_URL": redis_url,
-            "DUALRUN_REDIS_PREFIX": redis_prefix,
+            "DUALRUN_REDIS_PREFIX": stack.enter_context(owned_prefix(redis_url)),
             "DUALRUN_LEDGER_URL": ledger_url,
             "DUALRUN_STATE_DIR": str(directory / "state"),
             "DUALRUN_SPOOL_DIR": str(directory / "spool"),
             "DUALRUN_HANDLERS": handlers,
             "CELERY_WORKER_INCLUDE": "legacy_celery.capture",
         }
-        python = sys.executable
 
-        def start(name: str, *command: str) -> Process:
-            return stack.enter_context(Process(name, [python, "-m", *command], env=env))
+        def start(name: str, *command: str, more: Mapping[str, str] | None = None, cwd: Path = REPOSITORY) -> Process:
+            return stack.enter_context(Process(name, [sys.executable, "-m", *command], env={**env, **(more or {})}, cwd=cwd))
 
+        own = {name: value.format(amqp_url=amqp_url) for name, value in celery.env.items()}
         running = Stack(
             url=f"http://127.0.0.1:{port}",
             ledger_url=ledger_url,
             shop=shop,
             comparator=start("comparator", "gateway.cli.main", "comparator"),
-            celery_worker=start(
-                "celery worker",
-                "celery",
-                "-A",
-                "legacy_celery.app",
-                "worker",
-                "-P",
-                "prefork",
-                "-c",
-                str(celery_concurrency),
-                "-l",
-                "warning",
-            ),
+            celery_worker=start("celery worker", "celery", *celery.arguments, more=own, cwd=celery.cwd),
             event_worker=start("event worker", "event_handlers"),
-            gateway=start("gateway", "gateway.cli.main", "gateway", "--port", str(port)),
+            gateway=start("gateway", "gateway.cli.main", "gateway", "--port", str(port), more=gateway_env),
         )
         running.gateway.wait_for_http(f"{running.url}/healthz")
-        running.wait_until_served(["learning.add", "order.send_order_confirmation"])
+        running.wait_until_served(tasks)
         yield running

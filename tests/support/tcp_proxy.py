@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 
-__all__ = ["TcpProxy", "tcp_proxy"]
+__all__ = ["TcpProxy", "ThreadedTcpProxy", "tcp_proxy", "threaded_tcp_proxy"]
 
 _CHUNK = 65_536
 
@@ -92,3 +94,41 @@ async def tcp_proxy(host: str, port: int) -> AsyncIterator[TcpProxy]:
         yield proxy
     finally:
         await proxy.close()
+
+
+class ThreadedTcpProxy:
+    """A `TcpProxy` in a thread of its own, for tests that block while others talk through it."""
+
+    def __init__(self, proxy: TcpProxy, loop: asyncio.AbstractEventLoop) -> None:
+        self._proxy = proxy
+        self._loop = loop
+        self.port = proxy.port
+
+    def break_down(self) -> None:
+        """Reset every link and refuse new ones."""
+        self._loop.call_soon_threadsafe(self._proxy.refuse)
+        self._loop.call_soon_threadsafe(self._proxy.cut)
+
+    def restore(self) -> None:
+        """Accept again, on the same port."""
+        asyncio.run_coroutine_threadsafe(self._proxy.listen(), self._loop).result(10)
+
+
+@contextmanager
+def threaded_tcp_proxy(host: str, port: int) -> Iterator[ThreadedTcpProxy]:
+    """A proxy that listens on a free port, and is gone afterwards."""
+    ready: Future[ThreadedTcpProxy] = Future()
+    done = threading.Event()
+
+    async def serve() -> None:
+        async with tcp_proxy(host, port) as proxy:
+            ready.set_result(ThreadedTcpProxy(proxy, asyncio.get_running_loop()))
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="tcp-proxy")
+    thread.start()
+    try:
+        yield ready.result(10)
+    finally:
+        done.set()
+        thread.join()
