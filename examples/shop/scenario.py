@@ -22,15 +22,15 @@ DIFFERENT = frozenset({"different_value", "different_effect", "different_state"}
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A difference group, as the report gives it."""
+    """A difference group, as the report gives it below its task."""
 
     fingerprint: str
-    task: str
     aspect: str
     kind: str
     path: str
     count: int
     ignored_by: str | None = None
+    task: str = ""
 
 
 class TaskPart(msgspec.Struct, frozen=True):
@@ -102,7 +102,8 @@ async def run_scenario(url: str, count: int, *, seed: int = 0, timeout_s: float 
     for part in report.tasks:
         for verdict, n in part.counts.items():
             counts[verdict] = counts.get(verdict, 0) + n
-    groups = tuple(group for part in report.tasks for group in part.groups if group.ignored_by is None)
+    seen = (msgspec.structs.replace(group, task=part.task) for part in report.tasks for group in part.groups)
+    groups = tuple(group for group in seen if group.ignored_by is None)
     return Scenario(submitted=len(requests), accepted_ids=tuple(accepted), counts=counts, groups=groups)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,16 +32,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve_until_interrupted(stack: EmbeddedStack, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way are answered."""
-    await _server(stack).serve(sockets=[listener])
+    """Serve until SIGINT or SIGTERM; requests under way are answered. A second signal does not wait for them."""
+    server = _server(stack)
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await server.serve(sockets=[listener])
 
 
 @asynccontextmanager
 async def serving(stack: EmbeddedStack, listener: socket.socket) -> AsyncIterator[str]:
     """The base URL of the gateway while the block runs."""
     server = _server(stack)
-    # A server inside a larger programme leaves signals to it.
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     task = asyncio.create_task(server.serve(sockets=[listener]), name="embedded-gateway")
     try:
         host, port = listener.getsockname()[:2]
@@ -52,4 +59,7 @@ async def serving(stack: EmbeddedStack, listener: socket.socket) -> AsyncIterato
 
 def _server(stack: EmbeddedStack) -> uvicorn.Server:
     app = create_application(stack.services)
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5))
+    # uvicorn would raise the signal again once it has stopped, and the process would end before the stack has drained.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    return server
