@@ -25,8 +25,8 @@ class GatewayClient:
     """Calls one gateway."""
 
     def __init__(self, url: str, timeout_s: float = 70.0) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout_s)
         self._url = url
+        self._timeout_s = timeout_s
 
     def call(self, method: str, path: str, *, body: JsonValue = None, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """The answer to one request.
@@ -36,7 +36,8 @@ class GatewayClient:
         content = None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}
         try:
-            answer = self._http.request(method, path, content=content, headers=sent)
+            with httpx.Client(base_url=self._url, timeout=self._timeout_s) as http:
+                answer = http.request(method, path, content=content, headers=sent)
         except httpx.TransportError as exc:
             raise Refused(f"no gateway answers at {self._url} ({exc}). Start one with `dualrun run`, or name yours with --url", 3) from exc
         if answer.is_error:
