@@ -51,6 +51,7 @@ from gateway.outcomes.notices import RedisNotices
 from gateway.rules import load_rules
 from gateway.settings import CheckArguments, Settings
 from gateway.usecases.change_flag import ChangeFlag
+from gateway.usecases.read_flag_history import ReadFlagHistory
 from gateway.usecases.read_submission import ReadSubmission
 from gateway.usecases.shadow_lane import ShadowLane
 from gateway.usecases.submit_task import SubmitTask
@@ -115,6 +116,7 @@ async def assemble(settings: Settings, parts: Parts) -> AsyncIterator[Services]:
             submit=submit,
             read=ReadSubmission(parts.ledger, parts.notices, utc_now),
             change_flag=ChangeFlag(parts.flags),
+            flag_history=ReadFlagHistory(parts.flags),
             flags=parts.flags,
             catalogue=parts.catalogue,
             ledger=parts.ledger,
@@ -143,7 +145,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Services]:
         for part in (catalogue, flags, notices, idempotency):
             await part.start()
             stack.push_async_callback(part.stop)
-        if settings.flags_file is not None:
+        if settings.flags_file is not None and settings.flags_file.exists():
             file = FlagsFile(settings.flags_file, flags)
             await file.start()
             stack.push_async_callback(file.stop)
@@ -178,7 +180,7 @@ async def open_comparator(settings: Settings) -> AsyncIterator[Comparator]:
 
 def comparator_of(settings: Settings, source: RecordSource, ledger: LedgerWriter, notices: OutcomeNotices) -> Comparator:
     """A comparator judging by the rules of `rules_dir`."""
-    rules = load_rules(settings.rules_dir) if settings.rules_dir is not None else RuleBook()
+    rules = load_rules(settings.rules_dir) if settings.rules_dir is not None and settings.rules_dir.is_dir() else RuleBook()
     return Comparator(
         source=source, ledger=ledger, notices=notices, compare=comparing_by(rules), now=utc_now, deadline_s=settings.compare_deadline_s
     )

@@ -34,9 +34,10 @@ class Settings(BaseSettings):
     redis_prefix: str = "dualrun:"
     ledger_url: SecretStr = SecretStr("sqlite:///.dualrun/ledger.sqlite")
     """`sqlite:///PATH` or `postgresql://...`."""
-    flags_file: Path | None = None
-    """Applied when its content changes; unset: flags are changed through the API alone."""
-    rules_dir: Path | None = None
+    flags_file: Path | None = Path("config/flags.yaml")
+    """Applied when its content changes; where there is no such file, flags are changed through the API alone."""
+    rules_dir: Path | None = Path("config/rules")
+    """One file of comparison rules a task; where there is no such folder, no rules hold."""
     state_dir: Path = Path(".dualrun")
     """Last known good flags and catalogue, for a start while Redis is away."""
     compare_deadline_s: float = Field(default=300.0, gt=0)
