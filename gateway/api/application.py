@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.types import Lifespan
 
-from gateway.api import flag_route, openapi, operation_route, report_route, task_route
+from gateway.api import flag_history_route, flag_route, flag_view, openapi, operation_route, report_route, task_route
 from gateway.api.direct import DirectRoutes
 from gateway.api.problem import Problem, add_problem_handlers
 from gateway.api.services import Services
@@ -23,9 +23,13 @@ _TYPES: tuple[type, ...] = (
     task_route.BatchAnswer,
     task_route.TaskView,
     task_route.ResultView,
-    flag_route.FlagBody,
-    flag_route.FlagView,
-    flag_route.FlagsView,
+    flag_view.FlagBody,
+    flag_view.FlagsBody,
+    flag_view.FlagView,
+    flag_view.FlagsView,
+    flag_view.FlagsChangeView,
+    flag_view.HistoryView,
+    flag_view.VersionView,
     Problem,
 )
 _DESCRIPTION = """Submit tasks; flags send each to Celery, to event handlers, or to both with one as a shadow.
@@ -46,6 +50,8 @@ def create_application(services: Services | None = None, lifespan: Lifespan[Fast
     if services is not None:
         app.state.services = services
     app.include_router(task_route.router, prefix="/v1")
+    # Before the flags: there `history` would be a task's name.
+    app.include_router(flag_history_route.router, prefix="/v1")
     app.include_router(flag_route.router, prefix="/v1")
     app.include_router(report_route.router, prefix="/v1")
     app.include_router(operation_route.router)

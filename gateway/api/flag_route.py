@@ -1,85 +1,44 @@
-"""`/v1/flags`: read the flags in force, set one."""
+"""`/v1/flags`: read the flags in force, set one or all of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from dualrun.contracts import Mode, Safety
 from gateway.api import openapi
 from gateway.api.body import decode, read_body
+from gateway.api.flag_view import FlagBody, FlagsBody, FlagsChangeView, FlagsView, FlagView, flag_of, flags_of, flags_view_of, view_of
 from gateway.api.problem import BadRequest
 from gateway.api.services import services_of
-from gateway.core.errors import FieldError, FlagRejected, NotFound
-from gateway.core.flags import HASH_VERSION, Flag, FlagSnapshot, percent_of, share_of
+from gateway.core.errors import FieldError, FlagConflict, NotFound
+from gateway.core.flag_change import changes_between
+from gateway.core.flags import FlagSnapshot
 
-__all__ = ["FlagBody", "FlagView", "FlagsView", "router"]
+__all__ = ["check_task", "etag_of", "router"]
 
 router = APIRouter(tags=["flags"])
 _encode = msgspec.json.Encoder().encode
-_Percent = Annotated[float, msgspec.Meta(ge=0, le=100, description="0 to 100 in steps of 0.001.")]
 _TASK = re.compile(r"[A-Za-z0-9_.:*?\[\]\-]{1,200}")
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
-
-
-class FlagBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole flag; a member left out has its default."""
-
-    mode: Mode
-    events_percent: _Percent = 0
-    shadow_percent: _Percent = 0
-    safety: Safety = Safety.UNSAFE
-    salt: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
-    hash_version: int = HASH_VERSION
-    author: Annotated[str, msgspec.Meta(max_length=200)] = "api"
-    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
-
-
-class FlagView(msgspec.Struct, frozen=True, kw_only=True):
-    """A flag in force."""
-
-    task: str
-    mode: Mode
-    events_percent: float
-    shadow_percent: float
-    safety: Safety
-    salt: str
-    hash_version: int
-    version: int
-    """Of all flags together."""
-
-
-class FlagsView(msgspec.Struct, frozen=True, kw_only=True):
-    """All flags in force."""
-
-    version: int
-    changed_at: datetime
-    author: str
-    reason: str
-    source: str
-    flags: Mapping[str, FlagView]
-
-
+_DryRun = Annotated[bool, Query(description="Check and show what would change; nothing is changed.")]
 _decoder = msgspec.json.Decoder(FlagBody)
+_all_decoder = msgspec.json.Decoder(FlagsBody)
 
 
 @router.get("/flags", response_class=Response, **openapi.READ_FLAGS)
 async def read_all(request: Request) -> Response:
     """Every flag in force; the ETag is their version."""
     snapshot = services_of(request).flags.snapshot
-    flags = {task: view_of(flag, snapshot) for task, flag in sorted(snapshot.flags.items())}
     view = FlagsView(
         version=snapshot.version,
         changed_at=snapshot.changed_at,
         author=snapshot.author,
         reason=snapshot.reason,
         source=snapshot.source,
-        flags=flags,
+        flags=flags_view_of(snapshot),
     )
     return _answer(view, snapshot)
 
@@ -99,51 +58,48 @@ async def set_one(request: Request, task: str) -> Response:
     """Set the flag of a task, or of a glob of tasks, on every gateway. With `If-Match` it is refused when somebody else was first."""
     services = services_of(request)
     body = decode(await read_body(request, services.settings.max_body_bytes), _decoder, services.settings.max_json_depth)
-    if _TASK.fullmatch(task) is None:
-        hint = "a task name or a glob of them"
-        raise BadRequest(422, "invalid_parameter", f"/task: {hint}", [FieldError("/task", hint)])
+    check_task(task)
     snapshot = await services.change_flag.set(
-        flag_of(task, body), author=body.author, reason=body.reason, source="api", expected_version=_expected(request)
+        flag_of(task, body), author=body.author, reason=body.reason, source=body.source, expected_version=_expected(request)
     )
     return _answer(view_of(snapshot.flags[task], snapshot), snapshot)
 
 
-def flag_of(task: str, body: FlagBody) -> Flag:
-    """The flag a body asks for. Raises `FlagRejected` for a percentage finer than 0.001."""
-    return Flag(
-        task=task,
-        mode=body.mode,
-        events_share=_share("/events_percent", body.events_percent),
-        shadow_share=_share("/shadow_percent", body.shadow_percent),
-        safety=body.safety,
-        salt=body.salt,
-        hash_version=body.hash_version,
+@router.put("/flags", response_class=Response, **openapi.SET_FLAGS)
+async def set_all(request: Request, dry_run: _DryRun = False) -> Response:
+    """Make these all the flags there are, on every gateway. `If-Match` is required: flags somebody else has set meanwhile would be lost."""
+    services = services_of(request)
+    body = decode(await read_body(request, services.settings.max_body_bytes), _all_decoder, services.settings.max_json_depth)
+    if "if-match" not in request.headers and not dry_run:
+        hint = 'the ETag of the flags you read, such as "7"; * for whatever is in force'
+        raise BadRequest(428, "if_match_required", f"If-Match: {hint}", [FieldError("/headers/If-Match", hint)])
+    flags, expected, present = flags_of(body.flags), _expected(request), services.flags.snapshot
+    changes = changes_between(present.flags, flags)
+    if dry_run:
+        services.change_flag.check_all(flags)
+        if expected is not None and expected != present.version:
+            raise FlagConflict(expected, present.version)
+        return _answer(FlagsChangeView(version=present.version, changes=changes), present)
+    snapshot = await services.change_flag.replace_all(
+        flags, author=body.author, reason=body.reason, source=body.source, expected_version=expected
     )
+    return _answer(FlagsChangeView(version=snapshot.version, changes=changes), snapshot)
 
 
-def view_of(flag: Flag, snapshot: FlagSnapshot) -> FlagView:
-    """A flag as the API shows it."""
-    return FlagView(
-        task=flag.task,
-        mode=flag.mode,
-        events_percent=percent_of(flag.events_share),
-        shadow_percent=percent_of(flag.shadow_share),
-        safety=flag.safety,
-        salt=flag.salt,
-        hash_version=flag.hash_version,
-        version=snapshot.version,
-    )
+def check_task(task: str) -> None:
+    """Raises `BadRequest` where a path holds neither a task name nor a glob."""
+    if _TASK.fullmatch(task) is None:
+        hint = "a task name or a glob of them"
+        raise BadRequest(422, "invalid_parameter", f"/task: {hint}", [FieldError("/task", hint)])
 
 
-def _share(pointer: str, percent: float) -> int:
-    try:
-        return share_of(percent)
-    except ValueError as exc:
-        raise FlagRejected(f"{pointer}: {exc}", [FieldError(pointer, "0 to 100 in steps of 0.001")]) from exc
+def etag_of(snapshot: FlagSnapshot) -> dict[str, str]:
+    """The header that names a version."""
+    return {"ETag": f'"{snapshot.version}"'}
 
 
-def _answer(view: FlagView | FlagsView, snapshot: FlagSnapshot) -> Response:
-    return Response(_encode(view), media_type="application/json", headers={"ETag": f'"{snapshot.version}"'})
+def _answer(view: FlagView | FlagsView | FlagsChangeView, snapshot: FlagSnapshot) -> Response:
+    return Response(_encode(view), media_type="application/json", headers=etag_of(snapshot))
 
 
 def _expected(request: Request) -> int | None:

@@ -16,10 +16,13 @@ from gateway.core.request import TaskRequest
 __all__ = [
     "READ_FLAG",
     "READ_FLAGS",
+    "READ_FLAG_HISTORY",
+    "READ_FLAG_VERSION",
     "READ_REPORT",
     "READ_RESULT",
     "READ_TASK",
     "SET_FLAG",
+    "SET_FLAGS",
     "SUBMIT",
     "SUBMIT_BATCH",
     "document",
@@ -136,6 +139,48 @@ SET_FLAG = Described(
         **_UNREADABLE,
         503: _UNAVAILABLE,
     },
+)
+_FLAG_CHANGE = {
+    "task": "order.send_order_confirmation",
+    "kind": "changed",
+    "members": [{"member": "shadow_percent", "before": 5.0, "after": 100.0}],
+}
+_VERSION = {
+    "version": 7,
+    "changed_at": "2026-11-21T09:00:00Z",
+    "author": "ann",
+    "reason": "a day without differences",
+    "source": "cli",
+    "compared_with": 6,
+    "changes": [_FLAG_CHANGE],
+}
+_FLAGS = {"flags": {"order.send_order_confirmation": {"mode": "shadow", "shadow_percent": 100, "safety": "sandboxed"}}, "author": "ann"}
+SET_FLAGS = Described(
+    openapi_extra={**_body("FlagsBody", _FLAGS), "parameters": [_IF_MATCH]},
+    responses={
+        200: _answer(
+            "In force, on every gateway; or what would be", "FlagsChangeView", {"version": 7, "changes": [_FLAG_CHANGE]}, ("ETag",)
+        ),
+        409: _problem("The safety class forbids a shadow, or somebody else was first"),
+        428: _problem("If-Match is missing"),
+        **_UNREADABLE,
+        503: _UNAVAILABLE,
+    },
+)
+READ_FLAG_HISTORY = Described(
+    responses={
+        200: _answer("Versions, newest first", "HistoryView", {"versions": [_VERSION], "next_cursor": 7}),
+        422: _UNREADABLE[422],
+        503: _UNAVAILABLE,
+    }
+)
+READ_FLAG_VERSION = Described(
+    responses={
+        200: _answer("The version", "VersionView"),
+        404: _problem("No such version is kept"),
+        422: _UNREADABLE[422],
+        503: _UNAVAILABLE,
+    }
 )
 READ_REPORT = Described(
     responses={

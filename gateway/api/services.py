@@ -13,6 +13,7 @@ from gateway.core.ports import Catalogue, FlagStore, LedgerReader
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.usecases.change_flag import ChangeFlag
+from gateway.usecases.read_flag_history import ReadFlagHistory
 from gateway.usecases.read_submission import ReadSubmission
 from gateway.usecases.submit_task import SubmitTask
 
@@ -30,6 +31,7 @@ class Services:
     submit: SubmitTask
     read: ReadSubmission
     change_flag: ChangeFlag
+    flag_history: ReadFlagHistory
     flags: FlagStore
     catalogue: Catalogue
     ledger: LedgerReader

@@ -72,7 +72,7 @@ def set_flag(
     try:
         present, version = _present(client, task)
         body: dict[str, JsonValue] = {**present, **{name: value for name, value in changes.items() if value is not None}}
-        body |= {"author": getpass.getuser(), "reason": reason}
+        body |= {"author": getpass.getuser(), "reason": reason, "source": "cli"}
         view = client.call("PUT", f"/v1/flags/{task}", body=body, headers={"If-Match": version}).json()
     except Refused as exc:
         raise fail(exc) from exc

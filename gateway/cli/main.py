@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import flag_command, process_command, report_command, task_command
+from gateway.cli import flag_command, flag_version_command, process_command, report_command, task_command
 
 __all__ = ["app", "main"]
 
@@ -21,6 +21,11 @@ app.command("gateway")(process_command.gateway)
 app.command("comparator")(process_command.comparator)
 app.command("submit")(task_command.submit)
 app.command("task")(task_command.task)
+flag_command.app.command("history")(flag_version_command.history)
+flag_command.app.command("show")(flag_version_command.show)
+flag_command.app.command("diff")(flag_version_command.diff)
+flag_command.app.command("export")(flag_version_command.export)
+flag_command.app.command("apply")(flag_version_command.apply)
 app.add_typer(flag_command.app, name="flags")
 app.command("report")(report_command.report)
 

@@ -110,6 +110,10 @@ class FlagStore(Protocol):
         """
         ...
 
+    async def history(self, *, before: int | None = None, limit: int = 50) -> Sequence[FlagSnapshot]:
+        """The latest versions kept (those below `before`), newest first. Raises `StoreUnavailable`."""
+        ...
+
 
 class ClaimState(StrEnum):
     """What an idempotency key stands for."""

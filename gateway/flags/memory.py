@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from gateway.core.errors import FlagConflict
 from gateway.core.flags import Flag, FlagSnapshot
@@ -65,6 +66,6 @@ class MemoryFlagStore:
         self._file_hash = file_hash
         return await self.replace(flags, expected_version=None, author=author, reason=reason, source="file")
 
-    async def history(self, limit: int = HISTORY_LENGTH) -> Sequence[FlagSnapshot]:
-        """The versions kept, newest first."""
-        return list(self._history)[:limit]
+    async def history(self, *, before: int | None = None, limit: int = 50) -> Sequence[FlagSnapshot]:
+        """As `FlagStore` says."""
+        return list(islice((kept for kept in self._history if before is None or kept.version < before), limit))

@@ -33,6 +33,7 @@ _POLL_S = 1.0
 _RECONNECT_S = 0.2
 _TIMEOUT_S = 2.0
 _ATTEMPTS = 20
+_PAGE = 50
 _T = TypeVar("_T")
 
 _VERSION = """
@@ -46,14 +47,16 @@ if version ~= tonumber(ARGV[1]) then return {{0, present}} end
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('LPUSH', KEYS[2], ARGV[2])
 redis.call('LTRIM', KEYS[2], 0, ARGV[4] - 1)
-redis.call('PUBLISH', ARGV[3], ARGV[2])
+redis.pcall('PUBLISH', ARGV[3], ARGV[2])
 return {{1, ARGV[2]}}
 """
 _RESTORE = f"""
 {_VERSION}
 if version >= tonumber(ARGV[1]) then return present end
 redis.call('SET', KEYS[1], ARGV[2])
-redis.call('PUBLISH', ARGV[3], ARGV[2])
+local newest = redis.call('LINDEX', KEYS[2], 0)
+if not newest or cjson.decode(newest).version < tonumber(ARGV[1]) then redis.call('LPUSH', KEYS[2], ARGV[2]) end
+redis.pcall('PUBLISH', ARGV[3], ARGV[2])
 return ARGV[2]
 """
 
@@ -83,6 +86,7 @@ class RedisFlagStore:
         self._stored = StoredFlags(FlagSnapshot(version=0))
         self._seen_live = False
         self._reachable = True
+        self._notified = True
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -136,10 +140,20 @@ class RedisFlagStore:
                 return self.snapshot
         raise StoreUnavailable(f"flags changed {_ATTEMPTS} times while a file was to be applied")
 
-    async def history(self, limit: int = HISTORY_LENGTH) -> Sequence[FlagSnapshot]:
-        """The versions kept, newest first. Raises `StoreUnavailable`."""
-        bodies = await _translated(cast("Awaitable[list[bytes]]", self._redis.lrange(self._history_key, 0, limit - 1)))
-        return [decode_stored(body).snapshot for body in bodies]
+    async def history(self, *, before: int | None = None, limit: int = 50) -> Sequence[FlagSnapshot]:
+        """The latest versions kept (those below `before`), newest first. Raises `StoreUnavailable`."""
+        found: list[FlagSnapshot] = []
+        for start in range(0, HISTORY_LENGTH, _PAGE):
+            page = self._redis.lrange(self._history_key, start, start + _PAGE - 1)
+            for body in await _translated(cast("Awaitable[list[bytes]]", page)):
+                kept = decode_stored(body).snapshot
+                # A change between two pages moves the list on: what was seen on the last one comes again.
+                if before is None or kept.version < before:
+                    found.append(kept)
+                    before = kept.version
+                    if len(found) == limit:
+                        return found
+        return found
 
     def _next(self, flags: Mapping[str, Flag], author: str, reason: str, source: str) -> FlagSnapshot:
         return FlagSnapshot(
@@ -179,7 +193,7 @@ class RedisFlagStore:
         if not self._body:
             return None
         log.warning("flags_restored", extra={"version": self.snapshot.version})
-        answer = self._redis.eval(_RESTORE, 1, self._key, self.snapshot.version, self._body, self._channel)
+        answer = self._redis.eval(_RESTORE, 2, self._key, self._history_key, self.snapshot.version, self._body, self._channel)
         return await _translated(cast("Awaitable[bytes]", answer))
 
     async def _adopt(self, body: bytes) -> None:
@@ -197,17 +211,34 @@ class RedisFlagStore:
     async def _follow(self) -> None:
         while True:
             try:
-                async with self._redis.pubsub() as notices:
-                    await notices.subscribe(self._channel)
-                    await self._refresh()
-                    while True:
-                        notice = await notices.get_message(ignore_subscribe_messages=True, timeout=_POLL_S)
-                        await (self._refresh() if notice is None else self._adopt(notice["data"]))
-            except (StoreUnavailable, RedisError, OSError) as exc:
-                self._lost(exc)
+                await self._listen()
             except Exception:
                 log.exception("flags_not_followed", extra={"version": self.snapshot.version})
             await asyncio.sleep(_RECONNECT_S)
+
+    async def _listen(self) -> None:
+        """Take over each change as it is told, and ask where nothing is; until the link fails."""
+        try:
+            async with self._redis.pubsub() as notices:
+                await notices.subscribe(self._channel)
+                await self._refresh()
+                self._notified = True
+                while True:
+                    notice = await notices.get_message(ignore_subscribe_messages=True, timeout=_POLL_S)
+                    await (self._refresh() if notice is None else self._adopt(notice["data"]))
+        except (StoreUnavailable, RedisError, OSError) as exc:
+            await self._poll_instead(exc)
+
+    async def _poll_instead(self, exc: Exception) -> None:
+        """Notices may fail while Redis itself answers: then it is asked, every `_RECONNECT_S`."""
+        try:
+            await self._refresh()
+        except StoreUnavailable as away:
+            return self._lost(away)
+        if self._notified:
+            log.warning("flags_polled", extra={"error": str(exc), "version": self.snapshot.version})
+        self._notified = False
+        return None
 
     def _lost(self, exc: Exception) -> None:
         if self._reachable:

@@ -101,3 +101,18 @@ async def test_another_file_content_is_the_whole_truth(store: FileFlagStore) -> 
     await store.replace_from_file({MOVED.task: MOVED}, file_hash="one", author="file", reason="flags.yaml")
     await store.replace_from_file({"order.*": EVERY_MEMBER}, file_hash="two", author="file", reason="flags.yaml")
     assert set(store.snapshot.flags) == {"order.*"}
+
+
+async def test_history_is_newest_first_and_goes_on_below_a_version(store: FileFlagStore) -> None:
+    for _ in range(60):
+        await _put(store, MOVED)
+    await store.replace_from_file({"order.*": EVERY_MEMBER}, file_hash="one", author="file", reason="flags.yaml")
+    newest = await store.history(limit=2)
+    assert [(kept.version, kept.author, kept.reason, kept.source) for kept in newest] == [
+        (61, "file", "flags.yaml", "file"),
+        (60, "ann", "because", "api"),
+    ]
+    assert newest[0] == store.snapshot
+    assert [kept.version for kept in await store.history(before=60, limit=55)] == list(range(59, 4, -1))
+    assert [kept.version for kept in await store.history(before=2)] == [1]
+    assert await store.history(before=1) == []

@@ -15,6 +15,7 @@ from dualrun.contracts import Mode
 from gateway.core.errors import FlagConflict, StoreUnavailable
 from gateway.core.flags import Flag
 from gateway.flags import RedisFlagStore
+from gateway.usecases.change_flag import ChangeFlag
 from tests.gateway.flags.conftest import PrivateRedis
 
 pytestmark = pytest.mark.services
@@ -76,6 +77,19 @@ async def test_of_two_gateways_changing_at_once_one_gets_a_conflict_and_sees_why
         assert loser.snapshot.version == 1
 
 
+async def test_a_gateway_that_has_not_heard_of_a_version_changes_one_flag_of_it_and_keeps_the_others(
+    redis_url: str, redis_prefix: str
+) -> None:
+    behind = RedisFlagStore(redis_url, redis_prefix)
+    async with _running(redis_url, redis_prefix) as ahead:
+        await _put(ahead, EVENTS)
+        added = Flag(task="order.send", mode=Mode.EVENTS)
+        assert behind.snapshot.version == 0
+        snapshot = await ChangeFlag(behind).set(added, author="ann", reason="", source="api", expected_version=1)
+        assert (snapshot.version, snapshot.flags) == (2, {**EVENTS, added.task: added})
+    await behind.stop()
+
+
 async def test_history_is_newest_first(redis_url: str, redis_prefix: str) -> None:
     async with _running(redis_url, redis_prefix) as store:
         await _put(store, EVENTS)
@@ -133,6 +147,28 @@ async def test_a_redis_that_came_back_empty_gets_the_flags_in_force(private_redi
         client.close()
         assert await _put(two, LEGACY, 2) == 3
         await _until(lambda: one.snapshot.version == 3, 3.0)
+
+
+async def test_what_is_put_back_into_an_empty_redis_is_in_its_history(private_redis: PrivateRedis) -> None:
+    async with _running(private_redis.url, "t:") as store:
+        await _put(store, LEGACY)
+        await _put(store, EVENTS)
+        private_redis.stop()
+        private_redis.start()
+        await _put(store, LEGACY)
+        assert [kept.version for kept in await store.history()] == [3, 2]
+
+
+async def test_without_pub_sub_a_change_is_in_force_everywhere_within_a_second(private_redis: PrivateRedis) -> None:
+    client = redis.Redis.from_url(private_redis.url)
+    client.acl_setuser("default", enabled=True, reset_channels=True)
+    client.close()
+    async with _running(private_redis.url, "t:") as one, _running(private_redis.url, "t:") as two:
+        await _put(one, EVENTS)
+        await _until(lambda: two.snapshot == one.snapshot, 1.0)
+        await _put(two, LEGACY)
+        await _until(lambda: one.snapshot == two.snapshot, 1.0)
+        assert one.snapshot.flags == LEGACY
 
 
 async def test_a_disk_copy_never_overrules_a_live_version(private_redis: PrivateRedis, tmp_path: Path) -> None:
