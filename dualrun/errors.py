@@ -5,12 +5,13 @@ DualrunError
 │   ├── Unroutable         no queue takes it: nothing was published
 │   ├── PublishRefused     the broker said no (a full queue): nothing was published
 │   └── BrokerUnavailable  the broker is out of reach; `maybe_published` says whether the message may have arrived
+├── ShadowRefused          a shadow was about to touch the outside in a way that cannot be undone
 └── ConfigurationError     a setting that cannot be worked with; the text names it and what would be right
 """
 
 from __future__ import annotations
 
-__all__ = ["BrokerError", "BrokerUnavailable", "ConfigurationError", "DualrunError", "PublishRefused", "Unroutable"]
+__all__ = ["BrokerError", "BrokerUnavailable", "ConfigurationError", "DualrunError", "PublishRefused", "ShadowRefused", "Unroutable"]
 
 
 class DualrunError(Exception):
@@ -19,6 +20,10 @@ class DualrunError(Exception):
 
 class ConfigurationError(DualrunError):
     """A setting that cannot be worked with; the text names it and what would be right."""
+
+
+class ShadowRefused(DualrunError):
+    """A shadow was about to touch the outside in a way that cannot be undone; the text names it and how to declare it."""
 
 
 class BrokerError(DualrunError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -14,6 +15,8 @@ from dualrun.contracts import Effect, JsonValue, Role, Side
 
 __all__ = ["EFFECTS_MAX", "PAYLOAD_MAX_BYTES", "Execution", "Note", "current_execution", "effect", "execution"]
 
+log = logging.getLogger(__name__)
+
 EFFECTS_MAX = 1_000
 PAYLOAD_MAX_BYTES = 64 * 1024
 
@@ -21,10 +24,12 @@ PAYLOAD_MAX_BYTES = 64 * 1024
 class Note:
     """An effect as it is being caused: its place in the order is taken before the outside has answered."""
 
-    __slots__ = ("effect",)
+    __slots__ = ("effect", "pending")
 
     def __init__(self, effect: Effect) -> None:
         self.effect = effect
+        self.pending = False
+        """True while a transaction that may still be rolled back holds it: not an effect yet."""
 
     def failed(self, kind: str) -> None:
         """The outside answered with an error of that kind."""
@@ -34,7 +39,7 @@ class Note:
 class Execution:
     """One run of a task. Safe to note effects in from several threads at once."""
 
-    __slots__ = ("_dropped", "_lock", "_notes", "role", "side", "submission_id", "task")
+    __slots__ = ("_at_end", "_dropped", "_lock", "_notes", "role", "side", "submission_id", "task")
 
     def __init__(self, *, role: Role, side: Side, submission_id: str, task: str) -> None:
         self.role = role
@@ -42,6 +47,7 @@ class Execution:
         self.submission_id = submission_id
         self.task = task
         self._notes: list[Note] = []
+        self._at_end: list[Callable[[], None]] = []
         self._dropped = 0
         self._lock = threading.Lock()
 
@@ -54,12 +60,25 @@ class Execution:
     def effects(self) -> tuple[Effect, ...]:
         """The effects so far, in the order they were caused."""
         with self._lock:
-            return tuple(note.effect for note in self._notes)
+            return tuple(note.effect for note in self._notes if not note.pending)
 
     @property
     def effects_dropped(self) -> int:
         """Effects beyond `EFFECTS_MAX`: counted, not kept."""
         return self._dropped
+
+    def at_end(self, then: Callable[[], None]) -> None:
+        """Call `then` when the run is over, whatever became of it."""
+        self._at_end.append(then)
+
+    def end(self) -> None:
+        """The run is over: what a shadow still holds open is undone."""
+        while self._at_end:
+            then = self._at_end.pop()
+            try:
+                then()
+            except Exception:
+                log.warning("execution_end_failed", exc_info=True, extra={"submission_id": self.submission_id})
 
     def note(self, kind: str, key: str, payload: object = None, *, performed: bool) -> Note:
         """Take the next place in the order. The payload is copied now: changing it later changes nothing here."""
@@ -83,6 +102,7 @@ def execution(*, role: Role, side: Side, submission_id: str, task: str) -> Itera
     try:
         yield run
     finally:
+        run.end()
         _current.reset(token)
 
 

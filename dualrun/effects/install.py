@@ -12,17 +12,19 @@ __all__ = ["install"]
 
 # library -> the module of dualrun.effects.capture whose `patch` knows it
 CAPTURES = {
+    "aiosqlite": "aiosqlite_connection",
     "aiosmtplib": "aiosmtplib_client",
     "celery.app.base": "celery_publish",
     "httpx": "httpx_client",
     "requests": "requests_session",
     "smtplib": "smtplib_client",
+    "sqlite3": "sqlite3_connection",
 }
 _installed = False
 
 
 def install() -> None:
-    """Capture what httpx, requests, smtplib, aiosmtplib and Celery's own publishing do inside an execution.
+    """Capture what httpx, requests, smtplib, aiosmtplib, sqlite3, aiosqlite and Celery's own publishing do inside an execution.
 
     May be called again: nothing is patched twice. Outside an execution every call passes through untouched. A library that is not
     imported yet is patched right after its import; one that is not installed costs nothing.
