@@ -16,6 +16,7 @@ from dualrun.announce import Announcer
 from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.errors import ConfigurationError
 from dualrun.settings import WorkerSettings
+from event_handlers.inbox import Inbox
 from event_handlers.log_line import LogLine
 from event_handlers.registry import HandlerRegistry, collect_handlers
 from event_handlers.runtime import EventWorker, patiently
@@ -29,7 +30,12 @@ EXIT_CONFIGURATION = 2
 
 def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> int:
     """Run a worker until SIGTERM or SIGINT; 0 after a clean end, 2 for a configuration that cannot work."""
-    options = _parser(env).parse_args(arguments)
+    try:
+        settings = WorkerSettings.from_env(env)
+    except ConfigurationError as exc:
+        print(f"event_handlers: {exc}", file=sys.stderr)  # noqa: T201 - before any logging is set up
+        return EXIT_CONFIGURATION
+    options = _parser(env, settings).parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogLine())
     logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
@@ -37,14 +43,14 @@ def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] = os.env
     try:
         registry = collect_handlers(options.handlers)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(options, registry, WorkerSettings.from_env(env)))
+            runner.run(_serve(options, registry, settings))
     except ConfigurationError as exc:
         log.critical("configuration_unusable", extra={"error": str(exc)})
         return EXIT_CONFIGURATION
     return 0
 
 
-def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
+def _parser(env: Mapping[str, str], settings: WorkerSettings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m event_handlers", description="Run event handlers on their service's queues.")
     parser.add_argument(
         "--handlers",
@@ -53,7 +59,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--service",
-        default=WorkerSettings.from_env(env).service,
+        default=settings.service,
         help="names the queues; workers of one service share the work [DUALRUN_SERVICE; %(default)s]",
     )
     for name, default, meaning in (
@@ -97,11 +103,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(options: argparse.Namespace, registry: HandlerRegistry, settings: WorkerSettings) -> None:
     broker = RabbitBroker(settings.amqp_url, name=f"dualrun events {options.service}")
+    inbox = _inbox(settings)
     worker = EventWorker(
         broker,
         registry,
         service=options.service,
         announcer=_announcer(settings),
+        inbox=inbox,
         concurrency=options.concurrency,
         shadow_concurrency=options.shadow_concurrency,
     )
@@ -114,6 +122,8 @@ async def _serve(options: argparse.Namespace, registry: HandlerRegistry, setting
             await worker.stop(0.0)
     finally:
         await broker.close()
+        if inbox is not None:
+            await inbox.close()
 
 
 async def _begin(broker: RabbitBroker, worker: EventWorker) -> None:
@@ -128,6 +138,15 @@ def _announcer(settings: WorkerSettings) -> Announcer | None:
     from dualrun.announce_redis import RedisAnnouncer
 
     return RedisAnnouncer(settings.redis_url, settings.redis_prefix)
+
+
+def _inbox(settings: WorkerSettings) -> Inbox | None:
+    if settings.redis_url is None:
+        log.warning("repeats_not_recognised", extra={"reason": "DUALRUN_REDIS_URL is not set: a redelivered event is run again"})
+        return None
+    from event_handlers.inbox_redis import RedisInbox
+
+    return RedisInbox(settings.redis_url, settings.redis_prefix, lease_s=settings.claim_lease_s)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:

@@ -13,7 +13,7 @@ from dualrun.contracts.topology import EVENTS_EXCHANGE
 from dualrun.errors import ConfigurationError
 from event_handlers.context import Context
 from event_handlers.payload import model_of
-from event_handlers.policy import Policy
+from event_handlers.policy import OnInboxAway, Policy
 
 __all__ = ["EventHandler", "Handler", "handler", "handler_of", "handlers_of"]
 
@@ -67,6 +67,7 @@ def handler(
     retry_delay_s: float | Sequence[float] = 1.0,
     retry_on: tuple[type[Exception], ...] = (),
     time_limit_s: float | None = None,
+    on_inbox_away: OnInboxAway = "run",
 ) -> Callable[[_Function], _Function]:
     """Make an async function the handler of one task. The function stays what it is and can be called directly.
 
@@ -75,9 +76,15 @@ def handler(
 
     `max_attempts` counts the first one; another attempt follows `Retry` and the errors of `retry_on`, `retry_delay_s` seconds later
     (several: one an attempt, the last one repeats). `time_limit_s` is for one attempt. Raises `ConfigurationError` at import.
+
+    An event that was completed is not run again when its message comes twice. That is remembered in the inbox (Redis); while it is out of
+    reach, `on_inbox_away="run"` runs events all the same, at least once each (logged and counted as unclaimed), and `"wait"` parks them
+    until it is back.
     """
     delays = tuple(retry_delay_s) if isinstance(retry_delay_s, Sequence) else (retry_delay_s,)
-    policy = Policy(max_attempts=max_attempts, retry_delays_s=delays, retry_on=retry_on, time_limit_s=time_limit_s)
+    policy = Policy(
+        max_attempts=max_attempts, retry_delays_s=delays, retry_on=retry_on, time_limit_s=time_limit_s, on_inbox_away=on_inbox_away
+    )
 
     def define(function: _Function) -> _Function:
         setattr(function, _ATTRIBUTE, _from_function(task, function, policy))

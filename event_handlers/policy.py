@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from dualrun.contracts import Failure
 from dualrun.contracts.typed_json import UnserializableValue
 from dualrun.errors import ConfigurationError, DualrunError
 from event_handlers.payload import InvalidPayload
 
-__all__ = ["DoNotRetry", "Policy", "Retry", "TimeLimitExceeded", "failure_of"]
+__all__ = ["DoNotRetry", "OnInboxAway", "Policy", "Retry", "TimeLimitExceeded", "failure_of"]
 
+OnInboxAway: TypeAlias = Literal["run", "wait"]
+"""What is done while the inbox is out of reach, so that nobody can tell whether an event ran before. `run`: run it, at least once, logged
+and counted; after a crash or a broken link its effects may be repeated. `wait`: park it until the inbox is back; no effect is repeated, and
+none happens meanwhile."""
 MESSAGE_MAX_BYTES = 2 * 1024
 TRACEBACK_MAX_BYTES = 8 * 1024
 
@@ -57,6 +62,7 @@ class Policy:
     """Errors worth another attempt beside `Retry`. As in Celery, none unless named."""
     time_limit_s: float | None = None
     """For one attempt."""
+    on_inbox_away: OnInboxAway = "run"
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:

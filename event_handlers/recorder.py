@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,7 +16,7 @@ from dualrun.contracts import Failure, Outcome, State, encode_records
 from dualrun.contracts.topology import RECORDS_QUEUE
 from dualrun.errors import Unroutable
 
-__all__ = ["BrokerOutcomeSink", "OutcomeSink", "Recorder"]
+__all__ = ["BrokerOutcomeSink", "OutcomeSink", "Recorder", "encode_outcome"]
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def _bodies(outcomes: Sequence[Outcome]) -> list[bytes]:
     bodies: list[bytes] = []
     members: list[bytes] = []
     size = 0
-    for member in map(_encoded, outcomes):
+    for member in map(encode_outcome, outcomes):
         if members and size + len(member) > _MESSAGE_MAX_BYTES:
             bodies.append(b"[" + b",".join(members) + b"]")
             members, size = [], 0
@@ -66,7 +66,8 @@ def _bodies(outcomes: Sequence[Outcome]) -> list[bytes]:
     return bodies
 
 
-def _encoded(outcome: Outcome) -> bytes:
+def encode_outcome(outcome: Outcome) -> bytes:
+    """One record, without the array around it. One that JSON cannot carry becomes a failure that says so."""
     try:
         return encode_records([outcome])[1:-1]
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as exc:
@@ -91,7 +92,7 @@ class Recorder:
 
     def __init__(self, sink: OutcomeSink) -> None:
         self._sink = sink
-        self._pending: list[tuple[Outcome, Delivery]] = []
+        self._pending: list[tuple[Outcome, Delivery, Callable[[], None] | None]] = []
         self._something = asyncio.Event()
         self._nothing = asyncio.Event()
         self._nothing.set()
@@ -101,9 +102,9 @@ class Recorder:
         """Begin to hand on."""
         self._running = asyncio.create_task(self._run(), name="recorder")
 
-    def add(self, outcome: Outcome, delivery: Delivery) -> None:
+    def add(self, outcome: Outcome, delivery: Delivery, on_acked: Callable[[], None] | None = None) -> None:
         """Take over the delivery: it is acked once the outcome is durable."""
-        self._pending.append((outcome, delivery))
+        self._pending.append((outcome, delivery, on_acked))
         self._something.set()
         self._nothing.clear()
 
@@ -116,18 +117,21 @@ class Recorder:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
-        for outcome, delivery in self._pending:
+        for outcome, delivery, _ in self._pending:
             log.warning("outcome_put_back", extra={"submission_id": outcome.submission_id, "task": outcome.task})
             delivery.requeue()
         self._pending.clear()
+        self._nothing.set()
 
     async def _run(self) -> None:
         while True:
             await self._something.wait()
             taken = list(self._pending)
-            await self._append([outcome for outcome, _ in taken])
-            for _, delivery in taken:
+            await self._append([outcome for outcome, _, _ in taken])
+            for _, delivery, on_acked in taken:
                 delivery.ack()
+                if on_acked is not None:
+                    on_acked()
             # Only now do they leave the list: until they are acked, `stop` answers for them.
             del self._pending[: len(taken)]
             if not self._pending:

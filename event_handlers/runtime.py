@@ -15,6 +15,8 @@ from dualrun.contracts import Announcement, Role, Side
 from dualrun.contracts.topology import service_queue, shadow_queue
 from dualrun.errors import BrokerUnavailable
 from event_handlers.attempt import WORKER
+from event_handlers.claiming import ClaimDesk
+from event_handlers.inbox import Inbox
 from event_handlers.ladder import RetryLadder
 from event_handlers.lane import Lane
 from event_handlers.processing import Processor
@@ -33,8 +35,8 @@ _RECONNECT_S = 2.0
 class EventWorker:
     """Consumes a service's authority events and, with a concurrency of its own, its shadow events.
 
-    The broker is connected and closed by whoever made it. Delivery is at least once: after a crash a handler may run again for
-    the same event.
+    Broker and inbox are opened and closed by whoever made them. Delivery is at least once. With an inbox, an authority event that was
+    completed is not run again; without one, a handler may run again for the same event after a crash.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class EventWorker:
         service: str,
         announcer: Announcer | None = None,
         sink: OutcomeSink | None = None,
+        inbox: Inbox | None = None,
         concurrency: int = 64,
         shadow_concurrency: int = 8,
         prefetch: int | None = None,
@@ -56,6 +59,8 @@ class EventWorker:
         self._service = service
         self._recorder = Recorder(sink or BrokerOutcomeSink(broker))
         self._topology = joined(RECORDS_TOPOLOGY, service_topology(service, registry.tasks, shadow_max_length=shadow_max_length))
+        # What a shadow does is held back or may be repeated: it needs no claim.
+        self._desk = None if inbox is None else ClaimDesk(inbox, service_queue(service))
         self._processors = {role: self._processor(role, RetryLadder(broker)) for role in Role}
         self._lanes = [
             Lane(
@@ -77,7 +82,7 @@ class EventWorker:
         self._heartbeat = None if announcer is None else Heartbeat(announcer, announcement)
 
     def counts(self, role: Role) -> Counter[str]:
-        """Deliveries so far by what became of them: handled, failed, retried, parked, expired, dead_lettered."""
+        """Deliveries so far by what became of them, as `Processor.counts` says."""
         return Counter(self._processors[role].counts)
 
     async def start(self) -> None:
@@ -85,6 +90,8 @@ class EventWorker:
         effects.install()
         await patiently(lambda: self._broker.declare(self._topology))
         self._recorder.start()
+        if self._desk is not None:
+            self._desk.start()
         for lane in self._lanes:
             await patiently(lane.start)
         if self._heartbeat is not None:
@@ -101,6 +108,8 @@ class EventWorker:
         await asyncio.gather(*(lane.close() for lane in self._lanes))
         await asyncio.gather(*(lane.drain(drain_s) for lane in self._lanes))
         await self._recorder.stop(record_s)
+        if self._desk is not None:
+            await self._desk.stop()
         if leaving is not None:
             await leaving
         log.info("event_worker_stopped", extra={"service": self._service})
@@ -113,6 +122,7 @@ class EventWorker:
             publisher=EventPublisher(self._broker, f"/{self._service}"),
             recorder=self._recorder,
             ladder=ladder,
+            desk=self._desk if role is Role.AUTHORITY else None,
         )
 
 

@@ -66,7 +66,8 @@ class Shop:
 
 @pytest.fixture
 def shop(world: World, tmp_path: Path, amqp_url: str, redis_url: str, redis_prefix: str) -> Shop:
-    return Shop(world, tmp_path, {"DUALRUN_AMQP_URL": amqp_url, "DUALRUN_REDIS_URL": redis_url, "DUALRUN_REDIS_PREFIX": redis_prefix})
+    redis = {"DUALRUN_REDIS_URL": redis_url, "DUALRUN_REDIS_PREFIX": redis_prefix, "DUALRUN_CLAIM_LEASE_S": "1"}
+    return Shop(world, tmp_path, {"DUALRUN_AMQP_URL": amqp_url, **redis})
 
 
 async def ready(process: Process, count: int = 1) -> None:
