@@ -53,6 +53,7 @@ from gateway.settings import CheckArguments, Settings
 from gateway.usecases.change_flag import ChangeFlag
 from gateway.usecases.read_flag_history import ReadFlagHistory
 from gateway.usecases.read_submission import ReadSubmission
+from gateway.usecases.roll_back import RollBack
 from gateway.usecases.shadow_lane import ShadowLane
 from gateway.usecases.submit_task import SubmitTask
 
@@ -117,6 +118,7 @@ async def assemble(settings: Settings, parts: Parts) -> AsyncIterator[Services]:
             read=ReadSubmission(parts.ledger, parts.notices, utc_now),
             change_flag=ChangeFlag(parts.flags),
             flag_history=ReadFlagHistory(parts.flags),
+            roll_back=RollBack(parts.flags),
             flags=parts.flags,
             catalogue=parts.catalogue,
             ledger=parts.ledger,

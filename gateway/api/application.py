@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.types import Lifespan
 
-from gateway.api import flag_history_route, flag_route, flag_view, openapi, operation_route, report_route, task_route
+from gateway.api import flag_history_route, flag_route, flag_view, openapi, operation_route, report_route, rollback_route, task_route
 from gateway.api.direct import DirectRoutes
 from gateway.api.problem import Problem, add_problem_handlers
 from gateway.api.services import Services
@@ -30,6 +30,8 @@ _TYPES: tuple[type, ...] = (
     flag_view.FlagsChangeView,
     flag_view.HistoryView,
     flag_view.VersionView,
+    rollback_route.RollbackBody,
+    rollback_route.RollbackView,
     Problem,
 )
 _DESCRIPTION = """Submit tasks; flags send each to Celery, to event handlers, or to both with one as a shadow.
@@ -52,6 +54,7 @@ def create_application(services: Services | None = None, lifespan: Lifespan[Fast
     app.include_router(task_route.router, prefix="/v1")
     # Before the flags: there `history` would be a task's name.
     app.include_router(flag_history_route.router, prefix="/v1")
+    app.include_router(rollback_route.router, prefix="/v1")
     app.include_router(flag_route.router, prefix="/v1")
     app.include_router(report_route.router, prefix="/v1")
     app.include_router(operation_route.router)

@@ -21,6 +21,7 @@ __all__ = [
     "READ_REPORT",
     "READ_RESULT",
     "READ_TASK",
+    "ROLL_BACK",
     "SET_FLAG",
     "SET_FLAGS",
     "SUBMIT",
@@ -181,6 +182,29 @@ READ_FLAG_VERSION = Described(
         422: _UNREADABLE[422],
         503: _UNAVAILABLE,
     }
+)
+_ROLLED_BACK = {
+    "version": 8,
+    "changed": True,
+    "changes": [
+        {
+            "task": "order.send_order_confirmation",
+            "kind": "changed",
+            "members": [{"member": "mode", "before": "events", "after": "legacy"}],
+        }
+    ],
+}
+_ROLLBACK_BODY = _body("RollbackBody", {"author": "ann", "reason": "double mails"})
+_ROLLBACK_BODY["requestBody"]["required"] = False
+ROLL_BACK = Described(
+    openapi_extra=_ROLLBACK_BODY,
+    responses={
+        200: _answer("In force, on every gateway", "RollbackView", _ROLLED_BACK, ("ETag",)),
+        404: _problem("No flag names the task, or no such version is kept"),
+        409: _problem("The flags are changed by file alone"),
+        **_UNREADABLE,
+        503: _problem("The flag store is out of reach, and nothing is known to have changed: repeat it", ("Retry-After",)),
+    },
 )
 READ_REPORT = Described(
     responses={

@@ -15,6 +15,7 @@ from gateway.settings import Settings
 from gateway.usecases.change_flag import ChangeFlag
 from gateway.usecases.read_flag_history import ReadFlagHistory
 from gateway.usecases.read_submission import ReadSubmission
+from gateway.usecases.roll_back import RollBack
 from gateway.usecases.submit_task import SubmitTask
 
 __all__ = ["Probe", "Services", "services_of"]
@@ -32,6 +33,7 @@ class Services:
     read: ReadSubmission
     change_flag: ChangeFlag
     flag_history: ReadFlagHistory
+    roll_back: RollBack
     flags: FlagStore
     catalogue: Catalogue
     ledger: LedgerReader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import flag_command, flag_version_command, process_command, report_command, task_command
+from gateway.cli import flag_command, flag_version_command, process_command, report_command, rollback_command, task_command
 
 __all__ = ["app", "main"]
 
@@ -27,6 +27,7 @@ flag_command.app.command("diff")(flag_version_command.diff)
 flag_command.app.command("export")(flag_version_command.export)
 flag_command.app.command("apply")(flag_version_command.apply)
 app.add_typer(flag_command.app, name="flags")
+app.command("rollback")(rollback_command.rollback)
 app.command("report")(report_command.report)
 
 

@@ -101,6 +101,10 @@ class FlagStore(Protocol):
         """The flags in force, from memory; the last known good ones while the store is away."""
         ...
 
+    async def latest(self) -> FlagSnapshot:
+        """The flags in force, asked of the store instead of memory, and from now on in memory. Raises `StoreUnavailable`."""
+        ...
+
     async def replace(
         self, flags: Mapping[str, Flag], *, expected_version: int | None, author: str, reason: str, source: str
     ) -> FlagSnapshot:

@@ -43,6 +43,10 @@ class MemoryFlagStore:
     def file_hash(self) -> str | None:
         return self._file_hash
 
+    async def latest(self) -> FlagSnapshot:
+        """As `snapshot`."""
+        return self._snapshot
+
     async def replace(
         self, flags: Mapping[str, Flag], *, expected_version: int | None, author: str, reason: str, source: str
     ) -> FlagSnapshot:

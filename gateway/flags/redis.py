@@ -117,6 +117,11 @@ class RedisFlagStore:
         """Raises `StoreUnavailable` where Redis is out of reach or holds what cannot be read."""
         await self._refresh()
 
+    async def latest(self) -> FlagSnapshot:
+        """What Redis holds now. Raises `StoreUnavailable`."""
+        await self._refresh()
+        return self.snapshot
+
     async def replace(
         self, flags: Mapping[str, Flag], *, expected_version: int | None, author: str, reason: str, source: str
     ) -> FlagSnapshot:

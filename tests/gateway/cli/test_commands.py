@@ -89,7 +89,22 @@ def test_without_a_gateway_it_says_what_to_do_and_exits_with_3() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["demo"], ["gateway"], ["comparator"], ["submit"], ["task"], ["flags"], ["flags", "set"], ["report"]]
+    "command",
+    [
+        [],
+        ["run"],
+        ["demo"],
+        ["gateway"],
+        ["comparator"],
+        ["submit"],
+        ["task"],
+        ["flags"],
+        ["flags", "set"],
+        ["flags", "history"],
+        ["flags", "apply"],
+        ["rollback"],
+        ["report"],
+    ],
 )
 def test_every_command_explains_itself_in_eighty_columns(command: list[str]) -> None:
     ended = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80", "TERM": "dumb"})

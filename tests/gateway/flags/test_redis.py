@@ -16,6 +16,7 @@ from gateway.core.errors import FlagConflict, StoreUnavailable
 from gateway.core.flags import Flag
 from gateway.flags import RedisFlagStore
 from gateway.usecases.change_flag import ChangeFlag
+from gateway.usecases.roll_back import RollBack
 from tests.gateway.flags.conftest import PrivateRedis
 
 pytestmark = pytest.mark.services
@@ -113,6 +114,30 @@ async def test_flags_stay_in_force_while_redis_is_away(private_redis: PrivateRed
         with pytest.raises(StoreUnavailable):
             await _put(store, LEGACY)
         assert (store.snapshot.version, store.snapshot.flags) == (1, EVENTS)
+
+
+async def test_a_rollback_without_redis_is_refused_and_pretends_nothing(private_redis: PrivateRedis) -> None:
+    async with _running(private_redis.url, "t:") as store:
+        await _put(store, EVENTS)
+        private_redis.stop()
+        for to_version in (None, 1):
+            with pytest.raises(StoreUnavailable):
+                await RollBack(store).task("cart.merge_carts", to_version=to_version, author="ann", reason="", source="api")
+        assert (store.snapshot.version, store.snapshot.flags) == (1, EVENTS)
+        private_redis.start()
+        done = await RollBack(store).task("cart.merge_carts", to_version=None, author="ann", reason="", source="api")
+        assert (done.snapshot.version, done.snapshot.flags) == (2, LEGACY)
+
+
+async def test_without_pub_sub_a_rollback_reaches_other_gateways_within_a_second(private_redis: PrivateRedis) -> None:
+    client = redis.Redis.from_url(private_redis.url)
+    async with _running(private_redis.url, "t:") as one, _running(private_redis.url, "t:") as two:
+        await _put(one, EVENTS)
+        client.acl_setuser("default", enabled=True, reset_channels=True)
+        client.client_kill_filter(_type="pubsub")
+        client.close()
+        await RollBack(two).everything(to_version=None, author="ann", reason="", source="api")
+        await _until(lambda: one.snapshot.flags == LEGACY, 1.0)
 
 
 async def test_a_gateway_started_without_redis_has_the_last_known_good_flags(private_redis: PrivateRedis, tmp_path: Path) -> None:

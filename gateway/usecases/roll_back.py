@@ -1,0 +1,101 @@
+"""Roll back one task, or everything. It asks for no evidence, and repeating it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from dualrun.contracts import Mode
+from gateway.core.errors import FlagConflict, NotFound
+from gateway.core.flag_change import FlagChange, changes_between
+from gateway.core.flags import Flag, FlagSnapshot
+from gateway.core.nearest import nearest
+from gateway.core.ports import FlagStore
+from gateway.usecases.read_flag_history import version_kept
+
+__all__ = ["RollBack", "RolledBack", "to_legacy"]
+
+_Wanted = Callable[[FlagSnapshot], Mapping[str, Flag]]
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The flags in force afterwards, and what the rollback changed: nothing where it had been done before."""
+
+    snapshot: FlagSnapshot
+    changes: tuple[FlagChange, ...]
+
+
+class RollBack:
+    """Takes tasks back. The flag store is all it needs: no ledger, no notices, no live worker."""
+
+    def __init__(self, flags: FlagStore) -> None:
+        self._flags = flags
+
+    async def task(self, task: str, *, to_version: int | None, author: str, reason: str, source: str) -> RolledBack:
+        """Take one task (or the flag of a glob) to mode legacy, or to what decided it at `to_version`.
+
+        Raises `NotFound` where no flag names the task, now or then (a misspelt name must not pass for a rollback), or the version is
+        not kept; `StoreUnavailable`, after which nothing has changed as far as is known: repeat it.
+        """
+        then = await version_kept(self._flags, to_version) if to_version is not None else None
+
+        def wanted(present: FlagSnapshot) -> Mapping[str, Flag]:
+            flags = [snapshot.flag_for(task) for snapshot in (present, then) if snapshot is not None]
+            if not any(flags):
+                raise _no_flag(task, present)
+            return _task_to_legacy(task, present) if then is None else _task_as(task, present, then)
+
+        return await self._until_it_wins(wanted, author=author, reason=reason, source=source)
+
+    async def everything(self, *, to_version: int | None, author: str, reason: str, source: str) -> RolledBack:
+        """Take every flag to mode legacy, or all flags to what they were at `to_version`. Raises `NotFound`, `StoreUnavailable`."""
+        then = await version_kept(self._flags, to_version) if to_version is not None else None
+
+        def wanted(present: FlagSnapshot) -> Mapping[str, Flag]:
+            return {name: to_legacy(flag) for name, flag in present.flags.items()} if then is None else then.flags
+
+        return await self._until_it_wins(wanted, author=author, reason=reason, source=source)
+
+    async def _until_it_wins(self, wanted: _Wanted, *, author: str, reason: str, source: str) -> RolledBack:
+        # Memory may be behind: what looks rolled back already may not be. Each conflict means that another change went in between.
+        while True:
+            present = await self._flags.latest()
+            flags = wanted(present)
+            changes = changes_between(present.flags, flags)
+            try:
+                if not changes:
+                    return RolledBack(present, ())
+                done = await self._flags.replace(flags, expected_version=present.version, author=author, reason=reason, source=source)
+                return RolledBack(done, changes)
+            except FlagConflict:
+                continue
+
+
+def to_legacy(flag: Flag) -> Flag:
+    """The flag with legacy alone: nothing moved, nothing observed. Its cohorts stay dealt as they are, its safety class declared."""
+    return flag if flag.mode is Mode.LEGACY else replace(flag, mode=Mode.LEGACY, events_share=0, shadow_share=0)
+
+
+def _task_to_legacy(task: str, present: FlagSnapshot) -> Mapping[str, Flag]:
+    flag = present.flag_for(task)
+    # What a glob says already needs no flag of the task's own.
+    return present.flags if flag is None or flag.mode is Mode.LEGACY else present.with_flag(replace(to_legacy(flag), task=task))
+
+
+def _task_as(task: str, present: FlagSnapshot, then: FlagSnapshot) -> Mapping[str, Flag]:
+    """The present flags with the task decided as it was then, whatever globs say now."""
+    own = then.flags.get(task)
+    if own is not None:
+        return present.with_flag(own)
+    others = {name: flag for name, flag in present.flags.items() if name != task}
+    decided, now = then.flag_for(task), FlagSnapshot(version=0, flags=others).flag_for(task)
+    if decided == now:
+        return others
+    return {**others, task: replace(decided, task=task) if decided is not None else Flag(task=task)}
+
+
+def _no_flag(task: str, present: FlagSnapshot) -> NotFound:
+    near = nearest(task, present.flags)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return NotFound(f"no flag names {task!r}, so legacy answers for a task of that name{hint}")
