@@ -41,6 +41,7 @@ from gateway.core.ports import (
 from gateway.core.request import TaskRequest
 from gateway.dispatch.celery import CeleryDispatcher
 from gateway.dispatch.events import EventsDispatcher
+from gateway.flags.by_file import FlagsChangedByFile
 from gateway.flags.file import FlagsFile
 from gateway.flags.redis import RedisFlagStore
 from gateway.idempotency.redis import RedisIdempotencyStore
@@ -49,7 +50,7 @@ from gateway.metrics import Metrics
 from gateway.outcomes.broker import BrokerRecordSink, BrokerRecordSource
 from gateway.outcomes.notices import RedisNotices
 from gateway.rules import load_rules
-from gateway.settings import CheckArguments, Settings
+from gateway.settings import CheckArguments, FlagsMode, Settings
 from gateway.usecases.change_flag import ChangeFlag
 from gateway.usecases.read_flag_history import ReadFlagHistory
 from gateway.usecases.read_submission import ReadSubmission
@@ -107,6 +108,7 @@ async def assemble(settings: Settings, parts: Parts) -> AsyncIterator[Services]:
         now=utc_now,
         new_id=new_id,
     )
+    changeable = parts.flags if settings.flags_mode is FlagsMode.STORE else FlagsChangedByFile(parts.flags, settings.flags_file)
     metrics = Metrics()
     metrics.watch_shadows(shadows.counts)
     metrics.watch("dualrun_flag_version", "Version of the flags in force", lambda: float(parts.flags.snapshot.version))
@@ -116,9 +118,9 @@ async def assemble(settings: Settings, parts: Parts) -> AsyncIterator[Services]:
             settings=settings,
             submit=submit,
             read=ReadSubmission(parts.ledger, parts.notices, utc_now),
-            change_flag=ChangeFlag(parts.flags),
+            change_flag=ChangeFlag(changeable),
             flag_history=ReadFlagHistory(parts.flags),
-            roll_back=RollBack(parts.flags),
+            roll_back=RollBack(changeable),
             flags=parts.flags,
             catalogue=parts.catalogue,
             ledger=parts.ledger,
@@ -147,8 +149,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Services]:
         for part in (catalogue, flags, notices, idempotency):
             await part.start()
             stack.push_async_callback(part.stop)
-        if settings.flags_file is not None and settings.flags_file.exists():
-            file = FlagsFile(settings.flags_file, flags)
+        by_file = settings.flags_mode is FlagsMode.FILE
+        if settings.flags_file is not None and (by_file or settings.flags_file.exists()):
+            file = FlagsFile(settings.flags_file, flags, alone=by_file)
             await file.start()
             stack.push_async_callback(file.stop)
         engine = await stack.enter_async_context(open_engine(settings.ledger_url.get_secret_value()))

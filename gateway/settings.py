@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["CheckArguments", "Settings"]
+__all__ = ["CheckArguments", "FlagsMode", "Settings"]
 
 
 class CheckArguments(StrEnum):
@@ -18,6 +18,15 @@ class CheckArguments(StrEnum):
     """For every submission of a task that has a handler: what the handler would refuse never enters."""
     AUTHORITY = "authority"
     """Only where the handler is the authority; otherwise a refusal shows as a difference of the shadow."""
+
+
+class FlagsMode(StrEnum):
+    """Who may change flags."""
+
+    STORE = "store"
+    """The API, and the flags file where there is one: each change stays until the next."""
+    FILE = "file"
+    """The flags file alone; every other change is refused, a rollback too. Then an edit is in force even while Redis is away."""
 
 
 class Settings(BaseSettings):
@@ -36,6 +45,7 @@ class Settings(BaseSettings):
     """`sqlite:///PATH` or `postgresql://...`."""
     flags_file: Path | None = Path("config/flags.yaml")
     """Applied when its content changes; where there is no such file, flags are changed through the API alone."""
+    flags_mode: FlagsMode = FlagsMode.STORE
     rules_dir: Path | None = Path("config/rules")
     """One file of comparison rules a task; where there is no such folder, no rules hold."""
     state_dir: Path = Path(".dualrun")
@@ -50,6 +60,12 @@ class Settings(BaseSettings):
     max_json_depth: int = Field(default=64, ge=4, le=200)
     max_wait_s: float = Field(default=60.0, ge=0)
     """The longest a result may be waited for in one request."""
+
+    @model_validator(mode="after")
+    def _file_to_change_flags_by(self) -> Settings:
+        if self.flags_mode is FlagsMode.FILE and self.flags_file is None:
+            raise ValueError("DUALRUN_FLAGS_MODE=file needs DUALRUN_FLAGS_FILE: the file that may change flags")
+        return self
 
     @property
     def celery_url(self) -> str:

@@ -10,6 +10,7 @@ DualrunError
     ├── FlagRejected            a flag that cannot be, or may not be set
     │   ├── UnsafeShadow        the task's safety class forbids running it as a shadow
     │   ├── FlagsFileRejected   a flags file that cannot be read; says where in it and why
+    │   ├── FlagsByFile         only the flags file may change flags
     │   └── FlagConflict        somebody else changed the flags first
     ├── RulesRejected           a file of comparison rules that cannot be read; says where in it and why
     ├── DispatchFailed          the authority's message was not confirmed
@@ -29,6 +30,7 @@ __all__ = [
     "FieldError",
     "FlagConflict",
     "FlagRejected",
+    "FlagsByFile",
     "FlagsFileRejected",
     "GatewayError",
     "IdempotencyConflict",
@@ -118,6 +120,14 @@ class FlagConflict(FlagRejected):
     def __init__(self, expected_version: int, current_version: int) -> None:
         super().__init__(f"flags are at version {current_version}, not {expected_version}: read them again, then repeat the change")
         self.current_version = current_version
+
+
+class FlagsByFile(FlagRejected):
+    """Only the flags file may change flags here."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"flags are changed by the file {file} alone (DUALRUN_FLAGS_MODE=file): edit it there, a rollback too")
+        self.file = file
 
 
 class FlagsFileRejected(FlagRejected):

@@ -29,7 +29,7 @@ from gateway.idempotency.memory import MemoryIdempotencyStore
 from gateway.ledger import SqlLedgerReader, SqlLedgerWriter, open_engine
 from gateway.outcomes.broker import BrokerRecordSink, BrokerRecordSource
 from gateway.outcomes.notices import MemoryNotices
-from gateway.settings import Settings
+from gateway.settings import FlagsMode, Settings
 
 __all__ = ["EmbeddedOptions", "EmbeddedStack", "open_embedded"]
 
@@ -87,7 +87,7 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
         stack.push_async_callback(records.close)
         catalogue, notices, flags = MemoryCatalogue(), MemoryNotices(), MemoryFlagStore()
         if options.flags_file is not None:
-            file = FlagsFile(options.flags_file, flags)
+            file = FlagsFile(options.flags_file, flags, alone=settings.flags_mode is FlagsMode.FILE)
             await file.start()
             stack.push_async_callback(file.stop)
         engine = await stack.enter_async_context(open_engine(f"sqlite:///{options.state_dir / 'ledger.sqlite'}"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from watchfiles import awatch
 
-from gateway.core.errors import FlagsFileRejected, StoreUnavailable
+from gateway.core.errors import FlagConflict, FlagsFileRejected, StoreUnavailable
+from gateway.core.flags import Flag, FlagSnapshot
 from gateway.flags.document import parse_flags
 from gateway.flags.port import FileFlagStore
 
@@ -27,11 +28,14 @@ class FlagsFile:
 
     A content is applied once. The store remembers which, so that neither a restart nor another gateway with the same file undoes
     what was changed at run time since. A file that cannot be read or holds a mistake changes nothing; `last_error` says why.
+    With `alone`, nobody else may change flags: then the file is also right about flags changed before that was so, and an edit is in
+    force here even while the store is away, for every gateway has the file.
     """
 
-    def __init__(self, path: Path, store: FileFlagStore) -> None:
+    def __init__(self, path: Path, store: FileFlagStore, *, alone: bool = False) -> None:
         self._path = path
         self._store = store
+        self._alone = alone
         self._seen: str | None = None
         self._stop = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
@@ -66,12 +70,23 @@ class FlagsFile:
             self._refuse(exc, seen)
             return
         try:
-            snapshot = await self._store.replace_from_file(flags, file_hash=seen, author=_AUTHOR, reason=str(self._path))
+            snapshot = await self._put(flags, seen)
+        except FlagConflict:
+            return  # another gateway with the file was first: the next poll sees its flags
         except StoreUnavailable as exc:
             log.warning("flags_file_waits", extra={"path": str(self._path), "error": str(exc)})
+            if self._alone:
+                await self._store.hold_from_file(flags, file_hash=seen, author=_AUTHOR, reason=str(self._path))
             return
         self._seen, self.last_error = seen, None
         log.info("flags_file_in_force", extra={"path": str(self._path), "version": snapshot.version, "file_hash": seen[:12]})
+
+    async def _put(self, flags: Mapping[str, Flag], seen: str) -> FlagSnapshot:
+        reason = str(self._path)
+        snapshot = await self._store.replace_from_file(flags, file_hash=seen, author=_AUTHOR, reason=reason)
+        if not self._alone or snapshot.flags == flags:
+            return snapshot
+        return await self._store.replace(flags, expected_version=snapshot.version, author=_AUTHOR, reason=reason, source="file")
 
     def _refuse(self, error: FlagsFileRejected, seen: str | None) -> None:
         if self.last_error is None or str(self.last_error) != str(error):

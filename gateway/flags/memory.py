@@ -70,6 +70,10 @@ class MemoryFlagStore:
         self._file_hash = file_hash
         return await self.replace(flags, expected_version=None, author=author, reason=reason, source="file")
 
+    async def hold_from_file(self, flags: Mapping[str, Flag], *, file_hash: str, author: str, reason: str) -> FlagSnapshot:
+        """As `replace_from_file`: memory is never away."""
+        return await self.replace_from_file(flags, file_hash=file_hash, author=author, reason=reason)
+
     async def history(self, *, before: int | None = None, limit: int = 50) -> Sequence[FlagSnapshot]:
         """As `FlagStore` says."""
         return list(islice((kept for kept in self._history if before is None or kept.version < before), limit))

@@ -26,3 +26,7 @@ class FileFlagStore(FlagStore, Protocol):
         Raises `StoreUnavailable`.
         """
         ...
+
+    async def hold_from_file(self, flags: Mapping[str, Flag], *, file_hash: str, author: str, reason: str) -> FlagSnapshot:
+        """Put a file's flags in force in this process while the store is away; it gets them when it is back. Twice is once."""
+        ...

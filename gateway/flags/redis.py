@@ -145,6 +145,12 @@ class RedisFlagStore:
                 return self.snapshot
         raise StoreUnavailable(f"flags changed {_ATTEMPTS} times while a file was to be applied")
 
+    async def hold_from_file(self, flags: Mapping[str, Flag], *, file_hash: str, author: str, reason: str) -> FlagSnapshot:
+        """As `FileFlagStore` says."""
+        if self._stored.file_hash != file_hash or self.snapshot.flags != flags:
+            await self._adopt(encode_stored(StoredFlags(self._next(flags, author, reason, "file"), file_hash)))
+        return self.snapshot
+
     async def history(self, *, before: int | None = None, limit: int = 50) -> Sequence[FlagSnapshot]:
         """The latest versions kept (those below `before`), newest first. Raises `StoreUnavailable`."""
         found: list[FlagSnapshot] = []
