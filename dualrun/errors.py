@@ -22,8 +22,11 @@ class ConfigurationError(DualrunError):
     """A setting that cannot be worked with; the text names it and what would be right."""
 
 
-class ShadowRefused(DualrunError):
-    """A shadow was about to touch the outside in a way that cannot be undone; the text names it and how to declare it."""
+class ShadowRefused(DualrunError, PermissionError):
+    """A shadow was about to touch the outside in a way that cannot be undone; the text names it and how to declare it.
+
+    An `OSError` too: libraries close what they had opened when they see one, and nothing else.
+    """
 
 
 class BrokerError(DualrunError):

@@ -27,6 +27,8 @@ class WorkerSettings:
     """`DUALRUN_CLAIM_LEASE_S`: how long an event that a crash interrupted waits before another worker takes it."""
     service: str
     """`DUALRUN_SERVICE`: names this service's queues."""
+    shadow_allow: frozenset[str] = frozenset()
+    """`DUALRUN_SHADOW_ALLOW`: `host:port,...`, `host` for every port, or the path of a Unix socket: where a shadow may connect itself."""
     spool_dir: Path
     """`DUALRUN_SPOOL_DIR`: where outcomes wait until the broker has them; on a disk that outlives the process."""
 
@@ -39,6 +41,7 @@ class WorkerSettings:
             redis_prefix=env.get("DUALRUN_REDIS_PREFIX", "dualrun:"),
             claim_lease_s=_seconds(env, "DUALRUN_CLAIM_LEASE_S", "10"),
             service=env.get("DUALRUN_SERVICE", "shop"),
+            shadow_allow=frozenset(part.strip().lower() for part in env.get("DUALRUN_SHADOW_ALLOW", "").split(",") if part.strip()),
             spool_dir=Path(env.get("DUALRUN_SPOOL_DIR", str(Path(tempfile.gettempdir()) / "dualrun-spool"))),
         )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from dualrun.contracts import Effect, JsonValue, Role, Side
 
-__all__ = ["EFFECTS_MAX", "PAYLOAD_MAX_BYTES", "Execution", "Note", "current_execution", "effect", "execution"]
+__all__ = ["EFFECTS_MAX", "PAYLOAD_MAX_BYTES", "Execution", "Note", "current_execution", "effect", "execution", "outside"]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Note:
 class Execution:
     """One run of a task. Safe to note effects in from several threads at once."""
 
-    __slots__ = ("_at_end", "_dropped", "_lock", "_notes", "role", "side", "submission_id", "task")
+    __slots__ = ("_at_end", "_dropped", "_lock", "_notes", "ended", "role", "side", "submission_id", "task")
 
     def __init__(self, *, role: Role, side: Side, submission_id: str, task: str) -> None:
         self.role = role
@@ -47,6 +47,8 @@ class Execution:
         self.submission_id = submission_id
         self.task = task
         self._notes: list[Note] = []
+        self.ended = False
+        """True once the run is over. A thread it started may go on, and stays a shadow's if it was one."""
         self._at_end: list[Callable[[], None]] = []
         self._dropped = 0
         self._lock = threading.Lock()
@@ -73,6 +75,7 @@ class Execution:
 
     def end(self) -> None:
         """The run is over: what a shadow still holds open is undone."""
+        self.ended = True
         while self._at_end:
             then = self._at_end.pop()
             try:
@@ -103,6 +106,16 @@ def execution(*, role: Role, side: Side, submission_id: str, task: str) -> Itera
         yield run
     finally:
         run.end()
+        _current.reset(token)
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """What is called inside belongs to no run: work of the worker's own, such as keeping a result, in the midst of one."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
         _current.reset(token)
 
 

@@ -7,6 +7,8 @@ from functools import partial
 from types import ModuleType
 
 from dualrun.effects.capture.importing import when_imported
+from dualrun.effects.guard import guard
+from dualrun.settings import WorkerSettings
 
 __all__ = ["install"]
 
@@ -15,16 +17,23 @@ CAPTURES = {
     "aiosqlite": "aiosqlite_connection",
     "aiosmtplib": "aiosmtplib_client",
     "celery.app.base": "celery_publish",
+    "celery.backends.base": "celery_backend",
+    "concurrent.futures.thread": "thread_pool",
     "httpx": "httpx_client",
     "requests": "requests_session",
     "smtplib": "smtplib_client",
     "sqlite3": "sqlite3_connection",
+    "threading": "thread_start",
+    "urllib.request": "urllib_opener",
+    "uvloop": "uvloop_loop",
 }
 _installed = False
 
 
 def install() -> None:
-    """Capture what httpx, requests, smtplib, aiosmtplib, sqlite3, aiosqlite and Celery's own publishing do inside an execution.
+    """Capture what a task does by the libraries of `CAPTURES`, and refuse what a shadow tries past them.
+
+    Threads take part in the execution that starts them.
 
     May be called again: nothing is patched twice. Outside an execution every call passes through untouched. A library that is not
     imported yet is patched right after its import; one that is not installed costs nothing.
@@ -33,6 +42,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
+    guard(WorkerSettings.from_env().shadow_allow)
     for library, capture in CAPTURES.items():
         when_imported(library, partial(_patch, capture))
 

@@ -26,10 +26,8 @@ def _captured(execute: Callable[..., Awaitable[object]]) -> Callable[..., Awaita
     @wraps(execute)
     async def captured(self: aiosqlite.Connection, fn: Callable[..., object], *args: Any, **kwargs: Any) -> object:  # noqa: ANN401
         run = current_execution()
-        if run is None:
-            return await execute(self, fn, *args, **kwargs)
-        connection = self._conn
-        if run.shadow and isinstance(connection, CapturedConnection) and connection.dualrun_undo_by is None:
+        connection = self._connection
+        if run is not None and run.shadow and isinstance(connection, CapturedConnection) and connection.dualrun_undo_by is None:
             connection.dualrun_undo_by = lambda undo: self._tx.put_nowait((None, undo))
         return await execute(self, partial(copy_context().run, fn, *args, **kwargs))
 

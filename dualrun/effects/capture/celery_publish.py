@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Protocol, TypeAlias
 
 from dualrun.contracts import EffectKind
-from dualrun.effects.execution import current_execution, effect
+from dualrun.effects.execution import current_execution, effect, outside
 
 __all__ = ["patch"]
 
@@ -40,8 +40,11 @@ def _captured(
 ) -> Callable[..., object]:
     @wraps(send_task)
     def captured(self: _App, name: str, args: Arguments = None, kwargs: Keywords = None, *rest: object, **options: object) -> object:
-        if current_execution() is None or _is_retry(options.get("task_id")):
+        if current_execution() is None:
             return send_task(self, name, args, kwargs, *rest, **options)
+        if _is_retry(options.get("task_id")):
+            with outside():
+                return send_task(self, name, args, kwargs, *rest, **options)
         if effect(EffectKind.MESSAGE, name, _by_name(self, name, args or (), kwargs or {})):
             return send_task(self, name, args, kwargs, *rest, **options)
         return self.AsyncResult(options.get("task_id") or str(uuid.uuid4()))

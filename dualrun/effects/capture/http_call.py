@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from dualrun.contracts import EffectKind, JsonValue
 from dualrun.effects.execution import current_execution
+from dualrun.effects.guard import permitted
 from dualrun.telemetry import client_span
 
 __all__ = ["SAFE_METHODS", "SHADOW_BODY", "SHADOW_HEADERS", "OutgoingCall", "body_of", "key_of", "outgoing", "watched"]
@@ -56,7 +57,7 @@ def outgoing(method: str, url: str, *, content_type: str, body: bytes | None) ->
     note = run.note(EffectKind.HTTP, f"{method} {key_of(url)}", {"body": body_of(content_type, body)}, performed=perform)
     token = _inside.set(True)
     try:
-        with client_span(_span_name(method, url)) as headers:
+        with permitted(), client_span(_span_name(method, url)) as headers:
             yield OutgoingCall(perform=perform, headers=headers)
     except BaseException as exc:
         note.failed(_error_kind(exc))

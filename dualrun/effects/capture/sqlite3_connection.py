@@ -197,6 +197,8 @@ class CapturedConnection(sqlite3.Connection):
         """Open the shadow's transaction, once."""
         if self._dualrun_held_by is run:
             return
+        if run.ended:
+            raise ShadowRefused("this shadow has ended: nothing would roll back what it still does")
         if self.in_transaction:
             raise ShadowRefused("a shadow may not use a SQLite connection with a transaction that was begun outside of it")
         self._dualrun_level = self.isolation_level

@@ -1,0 +1,212 @@
+"""A shadow that tries to get around the captures: the outside sees nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uvloop
+
+from dualrun.contracts import Role, Side
+from dualrun.effects import Execution, execution
+from dualrun.effects.guard import guard
+from dualrun.errors import ShadowRefused
+
+if TYPE_CHECKING:
+    from tests.dualrun.effects.conftest import Web
+
+
+@contextmanager
+def running(role: Role = Role.SHADOW) -> Iterator[Execution]:
+    with execution(role=role, side=Side.EVENTS, submission_id="s", task="t") as run:
+        yield run
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 0
+
+
+def raw_socket(url: str) -> None:
+    with socket.create_connection(_address(url), timeout=5) as connection:
+        connection.sendall(b"POST /raw HTTP/1.0\r\ncontent-length: 0\r\n\r\n")
+        assert connection.recv(100)
+
+
+async def _stream(url: str) -> None:
+    reader, writer = await asyncio.open_connection(*_address(url))
+    writer.write(b"POST /stream HTTP/1.0\r\ncontent-length: 0\r\n\r\n")
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+
+def second_loop(url: str) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(_stream(url))
+
+
+def second_uvloop(url: str) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_stream(url))
+
+
+def _program(url: str) -> list[str]:
+    return [sys.executable, "-c", f"import urllib.request as u; u.urlopen({url + '/child'!r}, data=b'x').close()"]
+
+
+def child(url: str) -> None:
+    subprocess.run(_program(url), check=True)
+
+
+def shell(url: str) -> None:
+    assert os.system(" ".join([sys.executable, "-c", f"\"import urllib.request as u; u.urlopen('{url}/shell', data=b'x').close()\""])) == 0
+
+
+def spawned(url: str) -> None:
+    program = _program(url)
+    assert os.waitpid(os.posix_spawn(program[0], program, os.environ), 0)[1] == 0
+
+
+async def _child(url: str) -> None:
+    process = await asyncio.create_subprocess_exec(*_program(url))
+    assert await process.wait() == 0
+
+
+def uvloop_child(url: str) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_child(url))
+
+
+ROUTES: list[Callable[[str], None]] = [raw_socket, second_loop, second_uvloop, child, shell, spawned, uvloop_child]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_an_undeclared_route_is_refused_in_a_shadow_alone(route: Callable[[str], None], web: Web) -> None:
+    with running(), pytest.raises(ShadowRefused, match="a shadow may not"):
+        route(web.url)
+    assert web.hits == []
+    with running(Role.AUTHORITY):
+        route(web.url)
+    route(web.url)
+    assert len(web.hits) == 2
+
+
+@pytest.mark.parametrize("url", ["tcp://127.0.0.1:9", "udp://127.0.0.1:9"])
+def test_a_datagram_is_refused_as_well(url: str) -> None:
+    kind = socket.SOCK_DGRAM if url.startswith("udp") else socket.SOCK_STREAM
+    with running(), socket.socket(socket.AF_INET, kind) as sender, pytest.raises(ShadowRefused, match=r"127\.0\.0\.1:9"):
+        sender.sendto(b"x", _address(url))
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+class _Own(threading.Thread):
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__()
+        self._work = work
+
+    def run(self) -> None:
+        self._work()
+
+
+def in_own_thread(work: Callable[[], None]) -> None:
+    thread = _Own(work)
+    thread.start()
+    thread.join()
+
+
+def in_pool(work: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+def in_map(work: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        list(pool.map(lambda _: work(), [1]))
+
+
+def in_loop_executor(work: Callable[[], None]) -> None:
+    async def go() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, work)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("crossing", [in_thread, in_own_thread, in_pool, in_map, in_loop_executor])
+def test_a_thread_belongs_to_the_execution_that_starts_it(crossing: Callable[[Callable[[], None]], None], role: Role, web: Web) -> None:
+    def work() -> None:
+        httpx.post(web.url + "/from-thread", json={})
+
+    with running(role) as run:
+        crossing(work)
+    assert [effect.key for effect in run.effects] == [f"POST {web.url}/from-thread"]
+    assert len(web.hits) == (role is Role.AUTHORITY)
+
+
+def test_a_pool_first_used_by_a_shadow_serves_others_afterwards(web: Web) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with running():
+            pool.submit(httpx.post, web.url + "/shadow").result()
+        pool.submit(httpx.post, web.url + "/real").result()
+    assert [hit.path for hit in web.hits] == ["/real"]
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_urllib_is_captured_as_the_others_are(role: Role, web: Web) -> None:
+    with running(role) as run:
+        with urllib.request.urlopen(web.url + "/read", timeout=5) as answer:
+            assert answer.status == 200
+        request = urllib.request.Request(web.url + "/a", data=b'{"x": 1}', headers={"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert answer.status == (200 if role is Role.SHADOW else 201)
+        httpx.post(web.url + "/a", json={"x": 1})
+    _, by_urllib, by_httpx = run.effects
+    assert by_urllib == by_httpx
+    assert [hit.path for hit in web.hits] == (["/read"] if role is Role.SHADOW else ["/read", "/a", "/a"])
+
+
+def test_reads_by_a_captured_library_go_out(web: Web) -> None:
+    with running():
+        assert httpx.get(web.url + "/read").status_code == 200
+    assert [hit.path for hit in web.hits] == ["/read"]
+
+
+def test_a_declared_address_is_let_through(web: Web) -> None:
+    host, port = _address(web.url)
+    guard(frozenset({f"{host}:{port}"}))
+    try:
+        with running():
+            raw_socket(web.url)
+    finally:
+        guard(frozenset())
+    assert len(web.hits) == 1
+
+
+def test_the_refusal_names_the_address_and_how_to_declare_it(web: Web) -> None:
+    host, port = _address(web.url)
+    with running(), pytest.raises(ShadowRefused, match=f"DUALRUN_SHADOW_ALLOW={host}:{port}"):
+        raw_socket(web.url)
+
+
+def test_a_unix_socket_is_judged_by_its_path(tmp_path: Path) -> None:
+    with running(), socket.socket(socket.AF_UNIX) as connection, pytest.raises(ShadowRefused, match=r"other\.sock"):
+        connection.connect(str(tmp_path / "other.sock"))
