@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from dualrun.broker import Broker, HeaderValue, Message, Queue, Topology
+from dualrun.broker import Broker, Message, Queue, Topology
+from dualrun.broker.headers import fresh_headers
 from dualrun.contracts.topology import HEADER_ATTEMPT, retry_queue
 from dualrun.errors import BrokerError, Unroutable
 from event_handlers.arrival import HEADER_NOT_BEFORE
 
-__all__ = ["STEPS_S", "RetryLadder", "fresh_headers", "step_down_s", "step_up_s"]
+__all__ = ["STEPS_S", "RetryLadder", "step_down_s", "step_up_s"]
 
 log = logging.getLogger(__name__)
 
 STEPS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-# RabbitMQ before 4.0.1 takes a republished message with these for one that goes round in a circle, and drops it.
-_BROKERS_OWN = re.compile(r"x-(first-|last-)?death(-|$)|x-delivery-count$")
 
 
 def step_up_s(delay_s: float) -> float:
@@ -35,11 +32,6 @@ def step_up_s(delay_s: float) -> float:
 def step_down_s(wait_s: float) -> float:
     """The longest step that does not go beyond the wait; the shortest where there is none."""
     return next((step for step in reversed(STEPS_S) if step <= wait_s), STEPS_S[0])
-
-
-def fresh_headers(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """The headers of a message that is published again: without what the broker wrote into them."""
-    return {name: value for name, value in headers.items() if _BROKERS_OWN.match(name) is None}
 
 
 class RetryLadder:

@@ -11,24 +11,24 @@ from datetime import UTC, datetime
 from functools import partial
 
 from dualrun.broker import Broker, Delivery
+from dualrun.broker.headers import fresh_headers
 from dualrun.contracts import NotAnEvent, Outcome, Role, decode_records
-from dualrun.contracts.topology import DEAD_LETTERS
+from dualrun.contracts.topology import DEAD_LETTERS, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK
 from dualrun.errors import BrokerError
 from event_handlers.arrival import Arrival, arrival_of
 from event_handlers.attempt import Attempt, expired_outcome, make_attempt
 from event_handlers.claiming import ClaimDesk, Ticket
 from event_handlers.definition import Handler
 from event_handlers.inbox import ClaimState
-from event_handlers.ladder import RetryLadder, fresh_headers
+from event_handlers.ladder import RetryLadder
+from event_handlers.policy import failure_of
 from event_handlers.publisher import EventPublisher
 from event_handlers.recorder import Recorder, encode_outcome
 
-__all__ = ["HEADER_DEAD_REASON", "Processor"]
+__all__ = ["Processor"]
 
 log = logging.getLogger(__name__)
 
-HEADER_DEAD_REASON = "dualrun-dead-reason"
-"""Why a message was put aside, on the message itself."""
 _REASON_MAX = 500
 _INBOX_AWAY_S = 1.0
 # What a stored result is: an outcome to record, a reason to put the message aside for, or nothing more to do.
@@ -142,10 +142,7 @@ class Processor:
             await self._complete(self.desk, ticket, handler, _OUTCOME + encode_outcome(outcome))
             self._record(outcome, delivery, ticket)
             return
-        reason = (
-            b"" if error is None else f"failed after {arrival.attempt} attempts: {type(error).__name__}: {error}".encode(errors="replace")
-        )
-        result = _NOTHING if error is None else _ASIDE + reason
+        result = _NOTHING if error is None else _aside(arrival, error)
         if self.desk is not None and ticket is not None:
             await self._complete(self.desk, ticket, handler, result)
         await self._hand_on(delivery, result, ticket)
@@ -166,7 +163,8 @@ class Processor:
             assert isinstance(outcome, Outcome)
             self._record(outcome, delivery, ticket)
         elif kind == _ASIDE:
-            await self._put_aside(delivery, content.decode())
+            reason, _, traceback = content.decode().partition("\0")
+            await self._put_aside(delivery, reason, traceback)
             if self.desk is not None and ticket is not None:
                 self.desk.forget(ticket)
         else:
@@ -180,17 +178,26 @@ class Processor:
         settle = None if desk is None or ticket is None else partial(desk.settle, ticket)
         self.recorder.add(outcome, delivery, settle)
 
-    async def _put_aside(self, delivery: Delivery, reason: str) -> None:
+    async def _put_aside(self, delivery: Delivery, reason: str, traceback: str = "") -> None:
         """To the dead letters, with the reason if the broker takes a copy that bears it."""
         self.counts["dead_lettered"] += 1
         log.error("event_dead_lettered", extra={"queue": delivery.queue, "message_id": delivery.message.message_id, "reason": reason})
         headers = {**fresh_headers(delivery.message.headers), HEADER_DEAD_REASON: reason[:_REASON_MAX]}
+        if traceback:
+            headers[HEADER_DEAD_TRACEBACK] = traceback
         try:
             await self.broker.publish(DEAD_LETTERS, delivery.queue, replace(delivery.message, headers=headers))
         except BrokerError:
             delivery.dead_letter()
         else:
             delivery.ack()
+
+
+def _aside(arrival: Arrival, error: BaseException) -> bytes:
+    """The result of an event that failed: why, and where."""
+    failure = failure_of(error)
+    reason = f"failed after {arrival.attempt} attempts: {type(error).__name__}: {failure.message}".replace("\0", " ")
+    return _ASIDE + f"{reason}\0{failure.traceback or ''}".encode(errors="replace")
 
 
 def _named(arrival: Arrival) -> dict[str, object]:

@@ -27,6 +27,7 @@ from gateway.catalogue.redis import RedisCatalogue
 from gateway.comparator import Comparator, comparing_by
 from gateway.comparison import RuleBook
 from gateway.core.arguments import ArgumentChecker
+from gateway.core.dead_letter import DeadLetterStore
 from gateway.core.ports import (
     Catalogue,
     Dispatcher,
@@ -40,6 +41,7 @@ from gateway.core.ports import (
 )
 from gateway.core.request import TaskRequest
 from gateway.dispatch.celery import CeleryDispatcher
+from gateway.dispatch.dead_letters import BrokerDeadLetters
 from gateway.dispatch.events import EventsDispatcher
 from gateway.flags.by_file import FlagsChangedByFile
 from gateway.flags.file import FlagsFile
@@ -52,6 +54,7 @@ from gateway.outcomes.notices import RedisNotices
 from gateway.rules import load_rules
 from gateway.settings import CheckArguments, FlagsMode, Settings
 from gateway.usecases.change_flag import ChangeFlag
+from gateway.usecases.handle_dead_letters import HandleDeadLetters
 from gateway.usecases.read_flag_history import ReadFlagHistory
 from gateway.usecases.read_submission import ReadSubmission
 from gateway.usecases.roll_back import RollBack
@@ -89,6 +92,7 @@ class Parts:
     idempotency: IdempotencyStore
     notices: OutcomeNotices
     ledger: LedgerReader
+    dead_letters: DeadLetterStore
     probes: Mapping[str, Probe]
 
 
@@ -122,6 +126,7 @@ async def assemble(settings: Settings, parts: Parts) -> AsyncIterator[Services]:
             flag_history=ReadFlagHistory(parts.flags),
             roll_back=RollBack(changeable),
             flags=parts.flags,
+            dead_letters=HandleDeadLetters(parts.dead_letters),
             catalogue=parts.catalogue,
             ledger=parts.ledger,
             metrics=metrics,
@@ -166,6 +171,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Services]:
             idempotency=idempotency,
             notices=notices,
             ledger=ledger,
+            dead_letters=BrokerDeadLetters(broker),
             probes={"broker": _probe(broker), "redis": notices.probe, "ledger": ledger.probe},
         )
         yield await stack.enter_async_context(assemble(settings, parts))

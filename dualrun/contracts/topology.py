@@ -6,6 +6,8 @@ __all__ = [
     "DEAD_LETTERS",
     "EVENTS_EXCHANGE",
     "HEADER_ATTEMPT",
+    "HEADER_DEAD_REASON",
+    "HEADER_DEAD_TRACEBACK",
     "HEADER_ETA",
     "HEADER_EXPIRES",
     "HEADER_FLAG_VERSION",
@@ -44,6 +46,10 @@ HEADER_EXPIRES = "dualrun-expires"
 """ISO 8601, UTC: a worker that receives the work later does not run it."""
 HEADER_ATTEMPT = "dualrun-attempt"
 """Which attempt this is, from 1. Absent means 1; set by the event runtime when it asks for another."""
+HEADER_DEAD_REASON = "dualrun-dead-reason"
+"""Why a message was put aside, on the message itself."""
+HEADER_DEAD_TRACEBACK = "dualrun-dead-traceback"
+"""The end of the traceback, where a handler failed."""
 
 
 def service_queue(service: str) -> str:

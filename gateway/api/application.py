@@ -8,10 +8,21 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.types import Lifespan
 
-from gateway.api import flag_history_route, flag_route, flag_view, openapi, operation_route, report_route, rollback_route, task_route
+from gateway.api import (
+    dead_letter_route,
+    flag_history_route,
+    flag_route,
+    flag_view,
+    openapi,
+    operation_route,
+    report_route,
+    rollback_route,
+    task_route,
+)
 from gateway.api.direct import DirectRoutes
 from gateway.api.problem import Problem, add_problem_handlers
 from gateway.api.services import Services
+from gateway.core.dead_letter import DeadLetter
 from gateway.core.request import TaskRequest
 from gateway.usecases.submit_task import Accepted
 
@@ -32,6 +43,9 @@ _TYPES: tuple[type, ...] = (
     flag_view.VersionView,
     rollback_route.RollbackBody,
     rollback_route.RollbackView,
+    DeadLetter,
+    dead_letter_route.DeadLettersView,
+    dead_letter_route.DiscardBody,
     Problem,
 )
 _DESCRIPTION = """Submit tasks; flags send each to Celery, to event handlers, or to both with one as a shadow.
@@ -56,6 +70,7 @@ def create_application(services: Services | None = None, lifespan: Lifespan[Fast
     app.include_router(flag_history_route.router, prefix="/v1")
     app.include_router(rollback_route.router, prefix="/v1")
     app.include_router(flag_route.router, prefix="/v1")
+    app.include_router(dead_letter_route.router, prefix="/v1")
     app.include_router(report_route.router, prefix="/v1")
     app.include_router(operation_route.router)
     app.add_api_route("/", _home, include_in_schema=False)

@@ -14,6 +14,9 @@ from fastapi.openapi.utils import get_openapi
 from gateway.core.request import TaskRequest
 
 __all__ = [
+    "DISCARD_DEAD_LETTER",
+    "READ_DEAD_LETTER",
+    "READ_DEAD_LETTERS",
     "READ_FLAG",
     "READ_FLAGS",
     "READ_FLAG_HISTORY",
@@ -21,6 +24,7 @@ __all__ = [
     "READ_REPORT",
     "READ_RESULT",
     "READ_TASK",
+    "REPLAY_DEAD_LETTER",
     "ROLL_BACK",
     "SET_FLAG",
     "SET_FLAGS",
@@ -205,6 +209,31 @@ ROLL_BACK = Described(
         **_UNREADABLE,
         503: _problem("The flag store is out of reach, and nothing is known to have changed: repeat it", ("Retry-After",)),
     },
+)
+_NO_DEAD_LETTER = _problem("No such dead letter")
+_DEAD_LETTERS_AWAY = _problem("The broker is out of reach: nothing is known to have changed", ("Retry-After",))
+READ_DEAD_LETTERS = Described(
+    responses={
+        200: _answer("What the service could not deal with", "DeadLettersView"),
+        404: _problem("No such service"),
+        422: _UNREADABLE[422],
+        503: _DEAD_LETTERS_AWAY,
+    }
+)
+READ_DEAD_LETTER = Described(
+    responses={200: _answer("All of it", "DeadLetter"), 404: _NO_DEAD_LETTER, 422: _UNREADABLE[422], 503: _DEAD_LETTERS_AWAY}
+)
+REPLAY_DEAD_LETTER = Described(
+    responses={
+        200: _answer("It is in its queue again", "DeadLetter"),
+        404: _NO_DEAD_LETTER,
+        422: _UNREADABLE[422],
+        503: _DEAD_LETTERS_AWAY,
+    }
+)
+DISCARD_DEAD_LETTER = Described(
+    openapi_extra=_body("DiscardBody", {"reason": "a test order", "author": "ann"}),
+    responses={200: _answer("It is gone", "DeadLetter"), 404: _NO_DEAD_LETTER, **_UNREADABLE, 503: _DEAD_LETTERS_AWAY},
 )
 READ_REPORT = Described(
     responses={

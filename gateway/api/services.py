@@ -13,6 +13,7 @@ from gateway.core.ports import Catalogue, FlagStore, LedgerReader
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.usecases.change_flag import ChangeFlag
+from gateway.usecases.handle_dead_letters import HandleDeadLetters
 from gateway.usecases.read_flag_history import ReadFlagHistory
 from gateway.usecases.read_submission import ReadSubmission
 from gateway.usecases.roll_back import RollBack
@@ -34,6 +35,7 @@ class Services:
     change_flag: ChangeFlag
     flag_history: ReadFlagHistory
     roll_back: RollBack
+    dead_letters: HandleDeadLetters
     flags: FlagStore
     catalogue: Catalogue
     ledger: LedgerReader

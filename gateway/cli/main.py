@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import flag_command, flag_version_command, migrate_command, process_command, report_command, rollback_command, task_command
+from gateway.cli import (
+    dead_letter_command,
+    flag_command,
+    flag_version_command,
+    migrate_command,
+    process_command,
+    report_command,
+    rollback_command,
+    task_command,
+)
 
 __all__ = ["app", "main"]
 
@@ -29,6 +38,7 @@ flag_command.app.command("apply")(flag_version_command.apply)
 app.add_typer(flag_command.app, name="flags")
 app.command("rollback")(rollback_command.rollback)
 app.command("report")(report_command.report)
+app.add_typer(dead_letter_command.app, name="dead-letters")
 app.add_typer(migrate_command.app, name="migrate")
 
 

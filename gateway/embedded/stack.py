@@ -20,6 +20,7 @@ from gateway.api.services import Services
 from gateway.app import Parts, assemble, comparator_of
 from gateway.catalogue.memory import MemoryCatalogue
 from gateway.dispatch.celery_memory import CeleryMemoryDispatcher
+from gateway.dispatch.dead_letters import BrokerDeadLetters
 from gateway.dispatch.events import EventsDispatcher
 from gateway.embedded.celery_worker import EmbeddedCelery
 from gateway.embedded.drain import until_empty
@@ -107,6 +108,7 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
             idempotency=MemoryIdempotencyStore(),
             notices=notices,
             ledger=reader,
+            dead_letters=BrokerDeadLetters(broker),
             probes={"ledger": reader.probe},
         )
         stack.push_async_callback(until_empty, partial(_waiting, celery, broker), options.drain_s)

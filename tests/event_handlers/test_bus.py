@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dualrun.contracts.topology import dead_letter_queue
+from dualrun.contracts.topology import HEADER_DEAD_REASON, dead_letter_queue
 from event_handlers import Event, EventBus, EventHandler, Policy
-from event_handlers.processing import HEADER_DEAD_REASON
 from tests.event_handlers.conftest import World
 from tests.support.inbox import Inbox
 

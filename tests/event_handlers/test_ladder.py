@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_handlers.ladder import STEPS_S, fresh_headers, step_down_s, step_up_s
+from dualrun.broker.headers import fresh_headers
+from event_handlers.ladder import STEPS_S, step_down_s, step_up_s
 
 TIMES = st.floats(0, 10_000)
 

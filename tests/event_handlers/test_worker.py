@@ -15,6 +15,7 @@ from dualrun.broker import Message
 from dualrun.contracts import Effect, Outcome, Role, Side, State, headers_of
 from dualrun.contracts.topology import (
     EVENTS_EXCHANGE,
+    HEADER_DEAD_REASON,
     HEADER_ETA,
     HEADER_EXPIRES,
     HEADER_FLAG_VERSION,
@@ -28,7 +29,6 @@ from dualrun.contracts.topology import (
 )
 from dualrun.errors import PublishRefused, Unroutable
 from event_handlers import Context, DoNotRetry, EventBus, Retry, current_context, handler
-from event_handlers.processing import HEADER_DEAD_REASON
 from tests.event_handlers.conftest import World
 from tests.support.eventually import becomes
 from tests.support.inbox import Inbox

@@ -16,6 +16,7 @@ from gateway.app import Parts, assemble, comparator_of
 from gateway.catalogue.memory import MemoryCatalogue
 from gateway.comparator import Comparator
 from gateway.dispatch.celery import CeleryDispatcher
+from gateway.dispatch.dead_letters import BrokerDeadLetters
 from gateway.dispatch.events import EventsDispatcher
 from gateway.flags.memory import MemoryFlagStore
 from gateway.idempotency.memory import MemoryIdempotencyStore
@@ -82,6 +83,7 @@ async def memory_gateway(**settings: object) -> AsyncIterator[MemoryGateway]:
         idempotency=MemoryIdempotencyStore(),
         notices=notices,
         ledger=ledger,
+        dead_letters=BrokerDeadLetters(broker),
         probes={},
     )
     configured = Settings(**{"drain_s": 1.0, **settings})  # type: ignore[arg-type]  # each test names its own few
