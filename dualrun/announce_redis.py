@@ -2,8 +2,9 @@
 
 Keys, each behind a prefix:
 
-    catalogue:{side}   HASH     task   -> `ServedTask` as JSON; kept when workers leave
-    workers:{side}     HASH     worker -> {"service", "tasks", "expires_at"} as JSON; `expires_at` in Unix seconds of Redis's own clock
+    catalogue:{side}   HASH     task   -> `ServedTask` as JSON; kept when workers leave. A task belongs to the service that served it first,
+                                as long as that has a worker alive
+    workers:{side}     HASH     worker -> {"service", "tasks", "expires_at", "ttl_s"} as JSON; `expires_at` in Unix seconds of Redis's clock
     catalogue          channel  a notice after every change of content (a task, or a worker that came or left); repeats give none
 """
 
@@ -46,6 +47,8 @@ class WorkerEntry(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     tasks: tuple[str, ...]
     expires_at: float
+    ttl_s: float = 30.0
+    """It was last heard as long before `expires_at`."""
 
 
 def catalogue_key(prefix: str, side: Side) -> str:
@@ -72,6 +75,7 @@ class RedisAnnouncer:
         self._redis: Redis = Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
         self._prefix = prefix
         self._heard = True
+        self._told_elsewhere: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     def announce(self, announcement: Announcement) -> None:
@@ -103,8 +107,11 @@ class RedisAnnouncer:
         side = announcement.side
         served = {task.task: msgspec.json.encode(task) for task in announcement.tasks}
         now, known, before = self._look(announcement, list(served))
-        entry = WorkerEntry(service=announcement.service, tasks=tuple(served), expires_at=now + announcement.ttl_s)
-        changed: dict[_Field, _Field] = {task: body for task, body in served.items() if known.get(task) != body}
+        entry = WorkerEntry(
+            service=announcement.service, tasks=tuple(served), expires_at=now + announcement.ttl_s, ttl_s=announcement.ttl_s
+        )
+        elsewhere = self._served_elsewhere(announcement, known, now)
+        changed: dict[_Field, _Field] = {task: body for task, body in served.items() if known.get(task) != body and task not in elsewhere}
         came = before is None or before.expires_at <= now or before.tasks != entry.tasks
         with self._redis.pipeline(transaction=True) as pipe:
             if changed:
@@ -128,6 +135,33 @@ class RedisAnnouncer:
         bodies = cast("list[bytes | None]", answers[2]) if tasks else []
         before = cast("bytes | None", answers[1])
         return seconds + microseconds / 1e6, dict(zip(tasks, bodies, strict=True)), None if before is None else read_worker(before)
+
+    def _served_elsewhere(self, announcement: Announcement, known: Mapping[str, bytes | None], now: float) -> frozenset[str]:
+        """Tasks that belong to another service, which has a worker alive: theirs are the submissions."""
+        holders = {
+            task: held.service
+            for task, body in known.items()
+            if body is not None and (held := read_task(body)) is not None and held.service not in {"", announcement.service}
+        }
+        if not holders:
+            return frozenset()
+        entries = cast("dict[bytes, bytes]", self._redis.hgetall(workers_key(self._prefix, announcement.side)))
+        alive = [entry for body in entries.values() if (entry := read_worker(body)) is not None and entry.expires_at > now]
+        elsewhere = frozenset(
+            task for task, service in holders.items() if any(entry.service == service and task in entry.tasks for entry in alive)
+        )
+        for task in elsewhere - self._told_elsewhere:
+            log.error(
+                "task_served_elsewhere",
+                extra={
+                    "task": task,
+                    "service": announcement.service,
+                    "belongs_to": holders[task],
+                    "reason": f"{holders[task]!r} runs its submissions as long as it has a worker: take the handler out of one",
+                },
+            )
+        self._told_elsewhere = elsewhere
+        return elsewhere
 
     def _withdraw(self, announcement: Announcement) -> None:
         with self._redis.pipeline(transaction=True) as pipe:

@@ -5,13 +5,23 @@ DualrunError
 │   ├── Unroutable         no queue takes it: nothing was published
 │   ├── PublishRefused     the broker said no (a full queue): nothing was published
 │   └── BrokerUnavailable  the broker is out of reach; `maybe_published` says whether the message may have arrived
+├── NoReply                a request was published, and nobody answered in time
 ├── ShadowRefused          a shadow was about to touch the outside in a way that cannot be undone
 └── ConfigurationError     a setting that cannot be worked with; the text names it and what would be right
 """
 
 from __future__ import annotations
 
-__all__ = ["BrokerError", "BrokerUnavailable", "ConfigurationError", "DualrunError", "PublishRefused", "ShadowRefused", "Unroutable"]
+__all__ = [
+    "BrokerError",
+    "BrokerUnavailable",
+    "ConfigurationError",
+    "DualrunError",
+    "NoReply",
+    "PublishRefused",
+    "ShadowRefused",
+    "Unroutable",
+]
 
 
 class DualrunError(Exception):
@@ -20,6 +30,15 @@ class DualrunError(Exception):
 
 class ConfigurationError(DualrunError):
     """A setting that cannot be worked with; the text names it and what would be right."""
+
+
+class NoReply(DualrunError, TimeoutError):
+    """A request was published, and nobody answered in time. Whether it was done, or still will be, is not known."""
+
+    def __init__(self, routing_key: str, timeout_s: float) -> None:
+        super().__init__(f"no reply to {routing_key!r} within {timeout_s:g} s")
+        self.routing_key = routing_key
+        self.timeout_s = timeout_s
 
 
 class ShadowRefused(DualrunError, PermissionError):

@@ -16,6 +16,7 @@ from dualrun.broker.port import (
     Overflow,
     Queue,
     QueueDepth,
+    Stream,
     Topology,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "Overflow",
     "Queue",
     "QueueDepth",
+    "Stream",
     "Topology",
 ]

@@ -19,6 +19,7 @@ __all__ = [
     "HEADER",
     "HEARTBEAT_FRAME",
     "METHOD",
+    "REPLY_ADDRESS",
     "Content",
     "DeliverArguments",
     "ReturnArguments",
@@ -39,6 +40,9 @@ FRAME_OVERHEAD = 8
 """Seven octets before a payload, one behind it."""
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
+REPLY_ADDRESS = "amq.rabbitmq.reply-to."
+"""How an address for replies begins; what follows names a channel. Source: https://www.rabbitmq.com/docs/direct-reply-to"""
+
 _END = b"\xce"
 _FRAME = struct.Struct(">BHI")
 _CONTENT = struct.Struct(">HHQH")
@@ -58,8 +62,10 @@ _MOST_EXPIRATION_MS = 2**32 - 1
 
 @lru_cache(maxsize=4096)
 def publish_method(exchange: str, routing_key: str) -> bytes:
-    """The payload of a mandatory Basic.Publish. Raises `ValueError` for a name above 255 bytes."""
-    return struct.pack(">HHH", _BASIC, 40, 0) + encode_short_string(exchange) + encode_short_string(routing_key) + bytes((_MANDATORY,))
+    """The payload of a Basic.Publish, mandatory unless it is a reply. Raises `ValueError` for a name above 255 bytes."""
+    # RabbitMQ returns every mandatory reply as unroutable, delivered or not: it goes through no queue.
+    flags = 0 if exchange == "" and routing_key.startswith(REPLY_ADDRESS) else _MANDATORY
+    return struct.pack(">HHH", _BASIC, 40, 0) + encode_short_string(exchange) + encode_short_string(routing_key) + bytes((flags,))
 
 
 class Content(NamedTuple):

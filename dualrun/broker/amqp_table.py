@@ -124,7 +124,16 @@ def _decode_table(data: bytes, offset: int) -> tuple[dict[str, HeaderValue], int
         key_start = start + 1
         key_end = key_start + data[start]
         key = data[key_start:key_end].decode()
-        table[key], start = _DECODERS[data[key_end]](data, key_end + 1)
+        # Nearly all are text: a call for each would double what a delivery costs here.
+        text_start = key_end + 5
+        if data[key_end] == _TEXT and (text_end := text_start + _LENGTH.unpack_from(data, key_end + 1)[0]) <= end:
+            try:
+                table[key] = data[text_start:text_end].decode()
+            except UnicodeDecodeError:
+                table[key] = data[text_start:text_end]
+            start = text_end
+        else:
+            table[key], start = _DECODERS[data[key_end]](data, key_end + 1)
     return table, end
 
 
@@ -185,8 +194,9 @@ def _number(layout: str) -> _Decoder:
     return decode
 
 
+_TEXT = ord("S")
 _DECODERS: dict[int, _Decoder] = {
-    ord("S"): _decode_text,
+    _TEXT: _decode_text,
     ord("V"): lambda _, offset: (None, offset),
     ord("t"): lambda data, offset: (data[offset] != 0, offset + 1),
     ord("I"): _number(">i"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from dualrun.broker.amqp_frame import encode_content, parse_message, publish_method
+from dualrun.broker.amqp_frame import REPLY_ADDRESS, encode_content, parse_message, publish_method
 from dualrun.broker.memory_death import DeathReason, is_cycle, with_death
 from dualrun.broker.memory_queue import MemoryConsumer, MemoryQueue, StoredMessage
 from dualrun.broker.memory_routing import Router
+from dualrun.broker.memory_stream import MemoryStream
 from dualrun.broker.port import (
     Consumer,
     Exchange,
@@ -18,23 +20,29 @@ from dualrun.broker.port import (
     Outgoing,
     Queue,
     QueueDepth,
+    Stream,
     Topology,
 )
+from dualrun.broker.replies import Replies
 from dualrun.errors import BrokerError, BrokerUnavailable, ConfigurationError, PublishRefused, Unroutable
 
 __all__ = ["MemoryBroker"]
+
+_REPLY_TO = f"{REPLY_ADDRESS}memory"
 
 
 class MemoryBroker:
     """A broker for one event loop; all who shall meet share one object. Its messages live as long as it does, closed or not.
 
-    A dead letter is taken even by a full queue. Priorities are ignored, as quorum queues do.
+    A dead letter is taken even by a full queue. Priorities count where a queue has a `max_priority`.
     """
 
     def __init__(self) -> None:
         self._is_open = False
         self._routers: dict[str, Router] = {}
         self._queues: dict[str, MemoryQueue] = {}
+        self._streams: dict[str, MemoryStream] = {}
+        self._replies = Replies()
 
     async def connect(self) -> None:
         self._is_open = True
@@ -45,6 +53,7 @@ class MemoryBroker:
         self._is_open = False
         for queue in self._queues.values():
             queue.disconnect()
+        self._replies.lose("the broker was closed")
 
     async def declare(self, topology: Topology) -> None:
         self._check_open()
@@ -52,9 +61,11 @@ class MemoryBroker:
             self._declare_exchange(exchange)
         for queue in topology.queues:
             self._declare_queue(queue)
+        for stream in topology.streams:
+            self._declare_stream(stream)
         for binding in topology.bindings:
             router = self._routers.get(binding.exchange)
-            if router is None or binding.queue not in self._queues:
+            if router is None or self._target(binding.queue) is None:
                 raise ConfigurationError(f"queue {binding.queue!r} cannot be bound to exchange {binding.exchange!r}: one does not exist")
             router.bind(binding)
 
@@ -64,11 +75,21 @@ class MemoryBroker:
             raise ConfigurationError(f"exchange {exchange.name!r} cannot be declared as {exchange.kind.value}: it is {router.kind.value}")
 
     def _declare_queue(self, queue: Queue) -> None:
-        known = self._queues.get(queue.name)
+        known = self._target(queue.name)
         if known is None:
             self._queues[queue.name] = MemoryQueue(queue, self._on_death)
         elif known.properties != queue:
             raise ConfigurationError(f"queue {queue.name!r} cannot be declared: it exists with other properties, {known.properties}")
+
+    def _declare_stream(self, stream: Stream) -> None:
+        known = self._target(stream.name)
+        if known is None:
+            self._streams[stream.name] = MemoryStream(stream)
+        elif known.properties != stream:
+            raise ConfigurationError(f"stream {stream.name!r} cannot be declared: it exists with other properties, {known.properties}")
+
+    def _target(self, name: str) -> MemoryQueue | MemoryStream | None:
+        return self._queues.get(name) or self._streams.get(name)
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
         self._publish(exchange, routing_key, _as_sent(exchange, routing_key, message))
@@ -84,8 +105,17 @@ class MemoryBroker:
             return exc
         return None
 
+    async def request(self, exchange: str, routing_key: str, message: Message, *, timeout_s: float) -> Message:
+        async def send(correlation_id: str) -> None:
+            await self.publish(exchange, routing_key, replace(message, reply_to=_REPLY_TO, correlation_id=correlation_id))
+
+        return await self._replies.reply(routing_key, timeout_s, send)
+
     def _publish(self, exchange: str, routing_key: str, message: Message) -> None:
         self._check_open()
+        if exchange == "" and routing_key.startswith(REPLY_ADDRESS):
+            self._replies.arrive(message)
+            return
         queues = self._route(exchange, routing_key, message.headers)
         if not queues:
             raise Unroutable(exchange, routing_key)
@@ -97,12 +127,13 @@ class MemoryBroker:
             names = ", ".join(queue.properties.name for queue in full)
             raise PublishRefused(f"refused by a full queue: {names}")
 
-    def _route(self, exchange: str, routing_key: str, headers: Mapping[str, HeaderValue]) -> list[MemoryQueue]:
+    def _route(self, exchange: str, routing_key: str, headers: Mapping[str, HeaderValue]) -> list[MemoryQueue | MemoryStream]:
         if exchange == "":
-            queue = self._queues.get(routing_key)
-            return [queue] if queue is not None else []
-        router = self._routers.get(exchange)
-        return [self._queues[name] for name in router.queues(routing_key, headers)] if router is not None else []
+            names: Sequence[str] = (routing_key,)
+        else:
+            router = self._routers.get(exchange)
+            names = router.queues(routing_key, headers) if router is not None else ()
+        return [target for target in map(self._target, names) if target is not None]
 
     def _on_death(self, queue: MemoryQueue, stored: StoredMessage, reason: DeathReason) -> None:
         properties = queue.properties
@@ -133,6 +164,14 @@ class MemoryBroker:
         consumer = MemoryConsumer(source, on_delivery, prefetch)
         source.add(consumer)
         return consumer
+
+    async def read(self, stream: str, *, since: datetime | None = None) -> AsyncIterator[Message]:
+        self._check_open()
+        source = self._streams.get(stream)
+        if source is None:
+            raise ConfigurationError(f"stream {stream!r} cannot be read: it does not exist")
+        for message in source.read(since):
+            yield message
 
     async def depth(self, queue: str) -> QueueDepth | None:
         self._check_open()

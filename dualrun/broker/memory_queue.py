@@ -94,6 +94,11 @@ class MemoryConsumer:
     async def cancel(self) -> None:
         self.queue.remove(self)
 
+    async def leave(self) -> None:
+        self.queue.remove(self)
+        self.drop_all()
+        self.queue.forget(self)
+
     def hand_over(self, stored: StoredMessage) -> None:
         """Give a message to the consumer."""
         self._in_hand[id(stored)] = stored
@@ -122,14 +127,37 @@ class MemoryConsumer:
             self.queue.take_back(stored)
 
 
+class _Waiting:
+    """Messages nobody has, by priority and then in order; those put back come before those that never left."""
+
+    def __init__(self, max_priority: int) -> None:
+        self._highest = max_priority
+        self._lines: list[deque[StoredMessage]] = [deque() for _ in range(2 * (max_priority + 1))]
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, stored: StoredMessage, *, is_returned: bool) -> None:
+        level = min(stored.message.priority or 0, self._highest)
+        self._lines[2 * (self._highest - level) + (not is_returned)].append(stored)
+        self._count += 1
+
+    def head(self) -> StoredMessage | None:
+        return next((line[0] for line in self._lines if line), None)
+
+    def pop(self) -> StoredMessage:
+        self._count -= 1
+        return next(line for line in self._lines if line).popleft()
+
+
 class MemoryQueue:
     """Messages in order; those put back come before those that never left."""
 
     def __init__(self, properties: Queue, on_death: OnDeath) -> None:
         self.properties = properties
         self._on_death = on_death
-        self._returned: deque[StoredMessage] = deque()
-        self._ready: deque[StoredMessage] = deque()
+        self._waiting = _Waiting(properties.max_priority or 0)
         self._consumers: deque[MemoryConsumer] = deque()
         self._holders: set[MemoryConsumer] = set()
         self._deliver_is_due = False
@@ -138,21 +166,17 @@ class MemoryQueue:
     @property
     def depth(self) -> QueueDepth:
         """Messages in nobody's hand, and consumers."""
-        return QueueDepth(ready=self._length, consumers=len(self._consumers))
-
-    @property
-    def _length(self) -> int:
-        return len(self._returned) + len(self._ready)
+        return QueueDepth(ready=len(self._waiting), consumers=len(self._consumers))
 
     @property
     def refuses(self) -> bool:
         """Whether a publisher is turned away now."""
         limit = self.properties.max_length
-        return limit is not None and self.properties.overflow is Overflow.REJECT_PUBLISH and self._length >= limit
+        return limit is not None and self.properties.overflow is Overflow.REJECT_PUBLISH and len(self._waiting) >= limit
 
     def put(self, exchange: str, routing_key: str, message: Message) -> None:
         """Take a message whether or not the queue is full; `refuses` is for publishers."""
-        self._ready.append(StoredMessage(exchange, routing_key, message, self._expires_at_s(message)))
+        self._waiting.append(StoredMessage(exchange, routing_key, message, self._expires_at_s(message)), is_returned=False)
         self._shed()
         self.deliver_soon()
 
@@ -164,8 +188,8 @@ class MemoryQueue:
         limit = self.properties.max_length
         if limit is None or self.properties.overflow is not Overflow.DROP_HEAD:
             return
-        while self._length > limit:
-            self.bury(self._pop(), DeathReason.MAXLEN)
+        while len(self._waiting) > limit:
+            self.bury(self._waiting.pop(), DeathReason.MAXLEN)
 
     def take_back(self, stored: StoredMessage) -> None:
         """A delivery ended without an ack."""
@@ -174,7 +198,7 @@ class MemoryQueue:
         if limit is not None and stored.returns > limit:
             self.bury(stored, DeathReason.DELIVERY_LIMIT)
             return
-        self._returned.append(stored)
+        self._waiting.append(stored, is_returned=True)
         self.deliver_soon()
 
     def bury(self, stored: StoredMessage, reason: DeathReason) -> None:
@@ -220,15 +244,15 @@ class MemoryQueue:
         self._deliver_is_due = False
         self._drop_expired()
         for consumer in islice(self._turns(), _DELIVERIES_A_TURN):
-            consumer.hand_over(self._pop())
+            consumer.hand_over(self._waiting.pop())
             self._drop_expired()
-        if self._length and any(consumer.has_room for consumer in self._consumers):
+        if self._waiting and any(consumer.has_room for consumer in self._consumers):
             self.deliver_soon()
         self._watch_expiry()
 
     def _turns(self) -> Iterator[MemoryConsumer]:
         """Whose turn it is, as long as there is a message and a consumer with room."""
-        while self._length:
+        while self._waiting:
             consumer = self._next_consumer()
             if consumer is None:
                 return
@@ -244,24 +268,16 @@ class MemoryQueue:
                 return consumer
         return None
 
-    def _pop(self) -> StoredMessage:
-        return self._returned.popleft() if self._returned else self._ready.popleft()
-
-    def _head(self) -> StoredMessage | None:
-        if self._returned:
-            return self._returned[0]
-        return self._ready[0] if self._ready else None
-
     def _drop_expired(self) -> None:
         """As a quorum queue does, look at the head only: a short life behind a long one waits."""
         now_s = asyncio.get_running_loop().time()
-        while (head := self._head()) is not None and head.expires_at_s is not None and head.expires_at_s <= now_s:
-            self.bury(self._pop(), DeathReason.EXPIRED)
+        while (head := self._waiting.head()) is not None and head.expires_at_s is not None and head.expires_at_s <= now_s:
+            self.bury(self._waiting.pop(), DeathReason.EXPIRED)
 
     def _watch_expiry(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        head = self._head()
+        head = self._waiting.head()
         if head is not None and head.expires_at_s is not None:
             self._expiry = asyncio.get_running_loop().call_at(head.expires_at_s, self._deliver)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = [
     "Overflow",
     "Queue",
     "QueueDepth",
+    "Stream",
     "Topology",
 ]
 
@@ -91,11 +93,25 @@ class Queue:
     delivery_limit: int | None = None
     """Deliveries without an ack after which a message is dead-lettered."""
     single_active_consumer: bool = False
+    max_priority: int | None = None
+    """Messages of higher priority, up to this one, overtake others. A classic queue then, kept by one node and without `delivery_limit`:
+    quorum queues of RabbitMQ 3 know no priorities."""
+    expires_ms: int | None = None
+    """The queue goes once nobody has consumed from it for so long; None keeps it. In memory all queues are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A durable log of messages: reading takes nothing out, and age and size bound it."""
+
+    name: str
+    max_age_s: int = 7 * 24 * 3600
+    max_bytes: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Messages on `exchange` whose key matches `pattern` go to `queue`."""
+    """Messages on `exchange` whose key matches `pattern` go to `queue`, which may be a stream."""
 
     exchange: str
     queue: str
@@ -109,6 +125,7 @@ class Topology:
 
     exchanges: tuple[Exchange, ...] = ()
     queues: tuple[Queue, ...] = ()
+    streams: tuple[Stream, ...] = ()
     bindings: tuple[Binding, ...] = ()
 
 
@@ -162,6 +179,10 @@ class Consumer(Protocol):
         """Take no further messages. Those in hand can still be settled."""
         ...
 
+    async def leave(self) -> None:
+        """Be gone at once: what is in hand goes back, in its order and before anybody else is given what comes after it."""
+        ...
+
 
 class Broker(Protocol):
     """A connection to a message broker. It reconnects by itself, and declares and consumes again what it had."""
@@ -189,8 +210,21 @@ class Broker(Protocol):
         """As `publish` for each, all in flight at once: an error or None a message, in order. Never raises a `BrokerError`."""
         ...
 
+    async def request(self, exchange: str, routing_key: str, message: Message, *, timeout_s: float) -> Message:
+        """Publish as `publish` does, and return the reply to it.
+
+        Whoever consumes it finds `reply_to` and `correlation_id` set: the reply is published on the default exchange to the former, with
+        the latter. A reply exists nowhere but on its way: one that comes too late, or to somebody who is gone, is lost in silence. Raises
+        what `publish` raises; `NoReply` after `timeout_s`; `BrokerUnavailable` where the link is lost meanwhile, and the reply with it.
+        """
+        ...
+
     async def consume(self, queue: str, on_delivery: OnDelivery, *, prefetch: int) -> Consumer:
         """Deliver messages of `queue`, at most `prefetch` unsettled at a time."""
+        ...
+
+    def read(self, stream: str, *, since: datetime | None = None) -> AsyncIterator[Message]:
+        """What a stream holds now, oldest first; `since` may give some that are older. Raises `BrokerUnavailable`, `ConfigurationError`."""
         ...
 
     async def depth(self, queue: str) -> QueueDepth | None:

@@ -226,14 +226,8 @@ class RabbitConsumer:
 
     async def cancel(self) -> None:
         """Messages may still come until this returns."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        self._task = None
-        session = self._session
-        if session is None or session.ended.done():
+        session = await self._end()
+        if session is None:
             return
         try:
             await session.link.answer(session.consumed.cancel(self._tag))
@@ -241,6 +235,23 @@ class RabbitConsumer:
             log.info("consume_cancel_unanswered", extra={"queue": self.queue, "reason": str(exc)})
             return
         session.when_empty(lambda: self._close_channel(session))
+
+    async def _end(self) -> _Session | None:
+        """Consume no more; the session to take leave of, where one is left."""
+        task, self._task = self._task, None
+        if task is None:
+            return None
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return None if self._session is None or self._session.ended.done() else self._session
+
+    async def leave(self) -> None:
+        """A channel that closes gives all it has back in one piece, and its consumption ends with it."""
+        session = await self._end()
+        if session is not None:
+            session.flush()
+            await session.link.close_channel(session.consumed.channel)
 
     def _close_channel(self, session: _Session) -> None:
         if not session.ended.done():

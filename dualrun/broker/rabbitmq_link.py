@@ -62,6 +62,8 @@ class Link:
         self._writer = connection.tapped.writer
         self._reply_wait_s = reply_wait_s
         self._topology_channels: list[AbstractChannel] = []
+        # aiormq gives two channels that are opened at one time the same number, and RabbitMQ then ends the connection.
+        self._opening = asyncio.Lock()
         self.frame_max: int = self._underlay.connection_tune.frame_max or 131_072
         self._underlay.closing.add_done_callback(self._on_closing)
 
@@ -97,7 +99,8 @@ class Link:
         """Raises `BrokerUnavailable`."""
 
         async def opened() -> AbstractChannel:
-            return await self._connection.channel(publisher_confirms=confirms)
+            async with self._opening:
+                return await self._connection.channel(publisher_confirms=confirms)
 
         return await self.answer(opened())
 
@@ -113,7 +116,8 @@ class Link:
 
     async def open_underlay_channel(self) -> aiormq.abc.AbstractChannel:
         """A channel to throw away, which leaves nothing behind. Raises `BrokerUnavailable`."""
-        return await self.answer(self._underlay.channel(publisher_confirms=False))
+        async with self._opening:
+            return await self.answer(self._underlay.channel(publisher_confirms=False))
 
     def listen(self, channel: aiormq.abc.AbstractChannel, sink: ChannelSink) -> None:
         """From now on deliveries, returns and confirms of `channel` go to `sink`."""

@@ -14,12 +14,14 @@ from dualrun.broker.rabbitmq_link import Link
 from dualrun.broker.rabbitmq_tap import ChannelSink
 from dualrun.errors import BrokerError, BrokerUnavailable, PublishRefused, Unroutable
 
-__all__ = ["Publisher"]
+__all__ = ["BUFFER_MAX", "Publisher"]
 
 log = logging.getLogger(__name__)
 
 _WINDOW = 4096
 """Messages on their way at a time: bounds what a lost link leaves in doubt, and what the socket has to buffer."""
+BUFFER_MAX = 10_000
+"""Messages that wait for a link or their turn: beyond it, whoever publishes waits too."""
 
 
 class _Sending:
@@ -42,9 +44,11 @@ class _Sending:
 class Publisher(ChannelSink):
     """Messages wait here for a channel, then for their confirm; neither wait is endless."""
 
-    def __init__(self, *, connect_wait_s: float, confirm_wait_s: float) -> None:
+    def __init__(self, *, connect_wait_s: float, confirm_wait_s: float, buffer_max: int = BUFFER_MAX) -> None:
         self._connect_wait_s = connect_wait_s
         self._confirm_wait_s = confirm_wait_s
+        self._buffer_max = buffer_max
+        self._has_room = asyncio.Event()
         self._waiting: deque[_Sending] = deque()
         self._unconfirmed: dict[int, _Sending] = {}
         self._link: Link | None = None
@@ -55,6 +59,26 @@ class Publisher(ChannelSink):
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be sent."""
+        return len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever publishes now has to wait for `room`."""
+        return len(self._waiting) >= self._buffer_max
+
+    async def room(self) -> None:
+        """Wait until one more message may wait here. Raises `BrokerUnavailable` where none of those before it goes out in time."""
+        try:
+            async with asyncio.timeout(self._connect_wait_s + self._confirm_wait_s):
+                while self.is_full:
+                    self._has_room.clear()
+                    await self._has_room.wait()
+        except TimeoutError as exc:
+            raise BrokerUnavailable(f"{self._buffer_max} messages wait to be sent already") from exc
 
     def send(self, exchange: str, routing_key: str, content: Content) -> asyncio.Future[BrokerError | None]:
         """The verdict to come: None is the broker's confirm. It is never an exception."""
@@ -67,6 +91,9 @@ class Publisher(ChannelSink):
             self._timer = loop.call_later(min(self._connect_wait_s, self._confirm_wait_s), self._expire)
         self._flush_soon()
         return sending.verdict
+
+    async def prepare(self, link: Link, channel: AbstractChannel) -> None:
+        """What a new channel needs before it is attached. Raises `BrokerUnavailable`."""
 
     def attach(self, link: Link, channel: AbstractChannel) -> None:
         """A channel is there: send what waits."""
@@ -102,6 +129,7 @@ class Publisher(ChannelSink):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._has_room.set()
         self._note_idle()
 
     def _flush_soon(self) -> None:
@@ -128,6 +156,7 @@ class Publisher(ChannelSink):
             frames.append(publish_frames(channel, method, sending.content, link.frame_max))
         if frames:
             link.write(b"".join(frames))
+            self._has_room.set()
 
     def on_confirm(self, tag: int, *, multiple: bool, accepted: bool) -> None:
         pop = self._unconfirmed.pop
@@ -151,11 +180,15 @@ class Publisher(ChannelSink):
         """
         exchange, routing_key = parse_return(method)
         for tag, sending in self._unconfirmed.items():
-            if sending.routing_key == routing_key and sending.exchange == exchange and sending.content == (header, body):
+            if sending.routing_key == routing_key and sending.exchange == exchange and self.came_back(sending.content, header, body):
                 del self._unconfirmed[tag]
                 sending.settle(Unroutable(exchange, routing_key))
                 return
         log.error("return_unmatched", extra={"exchange": exchange, "routing_key": routing_key})
+
+    def came_back(self, content: Content, header: bytes, body: bytes) -> bool:
+        """Whether a returned message is the one that was sent."""
+        return content == (header, body)
 
     def _expire(self) -> None:
         """Fail what waited too long. Both collections are in order of their deadlines."""
@@ -168,6 +201,7 @@ class Publisher(ChannelSink):
             self._unconfirmed.pop(tag).settle(BrokerUnavailable(f"no confirm within {self._confirm_wait_s:g} s", maybe_published=True))
         if late:
             self._give_up()
+        self._has_room.set()
         self._note_idle()
         self._rearm()
 

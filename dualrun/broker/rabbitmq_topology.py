@@ -1,7 +1,8 @@
-"""Declaring a topology on RabbitMQ. Every queue is a durable quorum queue."""
+"""Declaring a topology on RabbitMQ. Everything is durable."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from aio_pika.abc import AbstractChannel
@@ -9,12 +10,12 @@ from aio_pika.exceptions import AMQPChannelError, ChannelNotFoundEntity
 from pamqp.common import FieldTable
 
 from dualrun.broker.amqp_table import encode_table
-from dualrun.broker.port import Binding, Exchange, Queue, QueueDepth, Topology
-from dualrun.broker.queue_arguments import queue_arguments
+from dualrun.broker.port import Binding, Exchange, HeaderValue, QueueDepth, Topology
+from dualrun.broker.queue_arguments import queue_arguments, stream_arguments
 from dualrun.broker.rabbitmq_link import Link
 from dualrun.errors import ConfigurationError
 
-__all__ = ["declare", "exchange_exists", "merged", "queue_arguments", "queue_depth"]
+__all__ = ["declare", "exchange_exists", "merged", "queue_depth"]
 
 
 def merged(first: Topology, second: Topology) -> Topology:
@@ -26,6 +27,7 @@ def merged(first: Topology, second: Topology) -> Topology:
     return Topology(
         exchanges=tuple(dict.fromkeys(first.exchanges + second.exchanges)),
         queues=tuple(dict.fromkeys(first.queues + second.queues)),
+        streams=tuple(dict.fromkeys(first.streams + second.streams)),
         bindings=tuple(bindings.values()),
     )
 
@@ -36,7 +38,9 @@ async def declare(link: Link, topology: Topology) -> None:
         for exchange in topology.exchanges:
             await _declare_exchange(link, channel, exchange)
         for queue in topology.queues:
-            await _declare_queue(link, channel, queue)
+            await _declare_queue(link, channel, queue.name, queue_arguments(queue))
+        for stream in topology.streams:
+            await _declare_queue(link, channel, stream.name, stream_arguments(stream))
         for binding in topology.bindings:
             await _bind(link, channel, binding)
 
@@ -48,11 +52,11 @@ async def _declare_exchange(link: Link, channel: AbstractChannel, exchange: Exch
         raise ConfigurationError(f"exchange {exchange.name!r} cannot be declared as {exchange.kind.value}: {exc}") from exc
 
 
-async def _declare_queue(link: Link, channel: AbstractChannel, queue: Queue) -> None:
+async def _declare_queue(link: Link, channel: AbstractChannel, name: str, arguments: Mapping[str, HeaderValue]) -> None:
     try:
-        await link.answer(channel.declare_queue(queue.name, durable=True, arguments=cast("FieldTable", queue_arguments(queue))))
+        await link.answer(channel.declare_queue(name, durable=True, arguments=cast("FieldTable", arguments)))
     except AMQPChannelError as exc:
-        raise ConfigurationError(f"queue {queue.name!r} cannot be declared: {exc}") from exc
+        raise ConfigurationError(f"queue {name!r} cannot be declared: {exc}") from exc
 
 
 async def _bind(link: Link, channel: AbstractChannel, binding: Binding) -> None:

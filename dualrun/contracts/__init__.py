@@ -7,7 +7,7 @@ from dualrun.contracts.cloudevents import Event, NotAnEvent, event_from_message,
 from dualrun.contracts.effect import Effect, EffectKind
 from dualrun.contracts.outcome import Failure, Outcome, SpanRecord
 from dualrun.contracts.records import Record, UnreadableRecords, decode_records, encode_records
-from dualrun.contracts.submission import Decision, Options, Submission, SubmissionRecord, Work
+from dualrun.contracts.submission import Decision, Options, Redirected, Submission, SubmissionRecord, Work
 from dualrun.contracts.values import JsonObject, JsonValue
 from dualrun.contracts.words import Mode, Reason, Role, Safety, Side, State
 
@@ -27,6 +27,7 @@ __all__ = [
     "Parameter",
     "Reason",
     "Record",
+    "Redirected",
     "Role",
     "Safety",
     "ServedTask",

@@ -26,10 +26,18 @@ class ServedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """None where the signature is not known or takes `*args`/`**kwargs`: arguments then pass unchecked."""
     schema: JsonObject | None = None
     """JSON Schema of the payload: an object keyed by parameter name. Events side only."""
+    service: str = ""
+    """Whose queue takes it, where one service's workers claim what they run. Events side only."""
     exchange: str = ""
     routing_key: str = ""
     """Where a message for this task is published; on the legacy side, what Celery's own router says."""
     serializer: str = "json"
+    rate_limit: str = ""
+    """As Celery writes it, `10/m`; empty for none."""
+    soft_time_limit_s: float | None = None
+    time_limit_s: float | None = None
+    ignores_result: bool = False
+    """Its result is never stored: nobody can wait for it."""
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):

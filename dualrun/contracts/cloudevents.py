@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -54,6 +55,12 @@ def headers_of(event: Event) -> dict[str, str]:
     return headers
 
 
+@lru_cache(maxsize=1024)
+def _attribute_of(header: str) -> str | None:
+    """The attribute a header stands for, if it does; the same few names come with each message."""
+    return header[len(_PREFIX) :] if header.startswith(_PREFIXES) else None
+
+
 def event_from_message(headers: Mapping[str, object], body: bytes) -> Event:
     """The event a message holds.
 
@@ -63,10 +70,11 @@ def event_from_message(headers: Mapping[str, object], body: bytes) -> Event:
     others: dict[str, str] = {}
     for name, value in headers.items():
         text = value if isinstance(value, str) else str(value)
-        if name.startswith(_PREFIXES):
-            attributes[name[len(_PREFIX) :]] = text
-        else:
+        attribute = _attribute_of(name)
+        if attribute is None:
             others[name] = text
+        else:
+            attributes[attribute] = text
     if attributes.get("specversion") != SPEC_VERSION:
         raise NotAnEvent(f"specversion is {attributes.get('specversion')!r}, should be {SPEC_VERSION!r}")
     missing = [name for name in ("id", "type", "source") if not attributes.get(name)]

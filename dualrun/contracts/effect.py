@@ -17,6 +17,9 @@ class EffectKind:
     SQL = "sql"
     MESSAGE = "message"
     CACHE = "cache"
+    FILE = "file"
+    OBJECT = "object"
+    """An object in object storage."""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -58,8 +58,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag
     """Effects beyond the bound: counted, not kept."""
     spans: tuple[SpanRecord, ...] = ()
     spans_dropped: int = 0
+    answers_dropped: int = 0
+    """Of an authority with a shadow: answers of the outside that could not be kept for it."""
+    calls_unknown: int = 0
+    """Of a shadow that had answers: calls the authority never made, or not as often, or whose answer was not kept."""
+    canvas: tuple[str, ...] = ()
+    """What of Celery's canvas the run used to start its children: `chain`, `chord`, `group`, `link`, `link_error`."""
     attempts: int = 1
     """1 means it ended at the first attempt."""
+    retry_delays_s: tuple[float, ...] = ()
+    """Seconds each further attempt was asked to wait, in order; fewer than `attempts - 1` where not all are known."""
     queued_ms: float | None = None
     """From the submission (or its eta) to the start; None where either clock is unknown."""
     elapsed_ms: float

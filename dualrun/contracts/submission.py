@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from dualrun.contracts.values import JsonObject, JsonValue
-from dualrun.contracts.words import Mode, Reason, Role, Side
+from dualrun.contracts.words import Mode, Reason, Role, Safety, Side
 
-__all__ = ["Decision", "Options", "Submission", "SubmissionRecord", "Work"]
+__all__ = ["Decision", "Options", "Redirected", "Submission", "SubmissionRecord", "Work"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,7 +33,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     kwargs: JsonObject = msgspec.field(default_factory=dict)
     options: Options = Options()
     cohort_key: str
-    """What the buckets hash; the submission's id where the caller gives none."""
+    """What the buckets hash: what the flag's `cohort_path` leads to, else what the caller gave, else the submission's id."""
+    attributes: JsonObject = msgspec.field(default_factory=dict)
+    """What the caller said of it beside the arguments (tenant, region): targeting rules look at it, the task does not get it."""
     submitted_at: datetime
     traceparent: str | None = None
     """W3C trace context of the submission: the parent of both sides' spans."""
@@ -49,13 +51,32 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     bucket: int | None
     """Position on the rollout ring, 0 <= bucket < 100,000; None when the mode alone decided."""
     flag_version: int
+    rule: str | None = None
+    """The targeting rule that set mode and shares; None where the flag's own held."""
+    shadow_delay_s: int = 0
+    """How much later the shadow is to start."""
+    safety: Safety | None = None
+    """The flag's safety class, where there is a shadow; None of decisions taken before they said it."""
 
 
-class SubmissionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="submission"):
+class Redirected(msgspec.Struct, frozen=True, kw_only=True):
+    """That a flag change moved a submission which had not started. The decision beside it is the present one."""
+
+    times: int
+    """How often, this one included."""
+    side: Side
+    """Where it waited."""
+    decided_under: int
+    """The flag version of the decision before."""
+
+
+class SubmissionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="record", tag="submission"):
     """A submission with its decision, as it is put on record."""
 
     submission: Submission
     decision: Decision
+    redirected: Redirected | None = None
+    """None for the first decision."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,3 +86,14 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     side: Side
     role: Role
+    redirects: int = 0
+    """How often it was redirected."""
+
+    @property
+    def eta(self) -> datetime | None:
+        """When it is to start; None means at once. A shadow may be held back until the authority should have ended."""
+        submission = self.submission
+        eta = submission.options.eta
+        if self.role is Role.AUTHORITY or not self.decision.shadow_delay_s:
+            return eta
+        return (eta or submission.submitted_at) + timedelta(seconds=self.decision.shadow_delay_s)

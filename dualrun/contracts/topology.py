@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from dualrun.contracts.words import Safety
+
 __all__ = [
     "DEAD_LETTERS",
     "EVENTS_EXCHANGE",
+    "FLAGS_EXCHANGE",
     "HEADER_ATTEMPT",
     "HEADER_DEAD_REASON",
     "HEADER_DEAD_TRACEBACK",
     "HEADER_ETA",
     "HEADER_EXPIRES",
     "HEADER_FLAG_VERSION",
+    "HEADER_RECALLED_BY",
+    "HEADER_REDIRECTS",
+    "HEADER_RETRY_DELAYS",
     "HEADER_ROLE",
+    "HEADER_ROUTING",
+    "HEADER_SAFETY",
+    "HEADER_SERVICE",
+    "HEADER_SHADOWED",
     "HEADER_SIDE",
     "HEADER_SUBMISSION_ID",
     "HEADER_SUBMITTED_AT",
     "HEADER_TRACEPARENT",
     "RECORDS_QUEUE",
+    "REDIRECT_QUEUE",
+    "RETRY_STEPS_S",
     "SHADOW_EXCHANGE",
     "dead_letter_queue",
+    "retry_delays_of",
+    "retry_delays_with",
     "retry_queue",
+    "safety_of",
     "service_queue",
     "shadow_queue",
 ]
@@ -33,23 +48,47 @@ DEAD_LETTERS = "dualrun.dead"
 RECORDS_QUEUE = "dualrun.records"
 """Submissions and outcomes on their way to the ledger: messages hold JSON arrays of records."""
 
+REDIRECT_QUEUE = "dualrun.redirect"
+"""Recalled messages, as their side got them: gateways send them to the side that is the authority now."""
+FLAGS_EXCHANGE = "dualrun.flags"
+"""Fan-out. What every gateway and worker is told of flags and of work in flight, beside the store of the flags."""
+
 HEADER_SUBMISSION_ID = "dualrun-submission-id"
 HEADER_ROLE = "dualrun-role"
 HEADER_SIDE = "dualrun-side"
+HEADER_SERVICE = "dualrun-service"
+"""The one service that runs the work, where several are bound to its type. Absent means any. Events side only."""
 HEADER_FLAG_VERSION = "dualrun-flag-version"
 HEADER_SUBMITTED_AT = "dualrun-submitted-at"
 """ISO 8601, UTC: lets a worker say how long the work was queued."""
+HEADER_SHADOWED = "dualrun-shadowed"
+"""Present on authority work that has a shadow: what the outside answers is kept for it."""
+HEADER_SAFETY = "dualrun-safety"
+"""Present on shadow work: the safety class, which says what becomes of calls the authority never made. Absent means as `sandboxed`."""
 HEADER_TRACEPARENT = "traceparent"
 HEADER_ETA = "dualrun-eta"
 """ISO 8601, UTC: the work is not to start before. Absent means now."""
 HEADER_EXPIRES = "dualrun-expires"
 """ISO 8601, UTC: a worker that receives the work later does not run it."""
+HEADER_ROUTING = "dualrun-routing"
+"""JSON: what a decision and the other side need of the submission and this side does not. Absent where all of it is as by default."""
+HEADER_REDIRECTS = "dualrun-redirects"
+"""How often the message was redirected. Absent means never."""
+HEADER_RECALLED_BY = "dualrun-recalled-by"
+"""On a message given back: the flag version that recalls it."""
 HEADER_ATTEMPT = "dualrun-attempt"
 """Which attempt this is, from 1. Absent means 1; set by the event runtime when it asks for another."""
+HEADER_RETRY_DELAYS = "dualrun-retry-delays"
+"""Seconds each further attempt so far was asked to wait, separated by commas. Set by whoever asks for one, on either side."""
 HEADER_DEAD_REASON = "dualrun-dead-reason"
 """Why a message was put aside, on the message itself."""
 HEADER_DEAD_TRACEBACK = "dualrun-dead-traceback"
 """The end of the traceback, where a handler failed."""
+
+
+_SAFETY_CLASSES = frozenset(Safety)
+RETRY_STEPS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+"""How long messages wait in the queues beside a service's own, in seconds: a queue for each of these."""
 
 
 def service_queue(service: str) -> str:
@@ -60,6 +99,24 @@ def service_queue(service: str) -> str:
 def shadow_queue(service: str) -> str:
     """The bounded queue in which a service's shadow events wait."""
     return f"dualrun.shadow.{service}"
+
+
+def retry_delays_with(header: object, delay_s: float) -> str:
+    """The header's value after one more attempt was asked for, that many seconds away."""
+    return ",".join(map(str, (*retry_delays_of(header), round(max(0.0, delay_s), 3))))
+
+
+def retry_delays_of(header: object) -> tuple[float, ...]:
+    """What `HEADER_RETRY_DELAYS` says; nothing where it is missing or unreadable: nobody's work depends on it."""
+    try:
+        return tuple(float(part) for part in str(header).split(",")) if isinstance(header, (str, bytes)) and header else ()
+    except ValueError:
+        return ()
+
+
+def safety_of(header: object) -> Safety | None:
+    """The class `HEADER_SAFETY` names; None where it is missing or none this release knows."""
+    return Safety(header) if isinstance(header, str) and header in _SAFETY_CLASSES else None
 
 
 def dead_letter_queue(queue: str) -> str:

@@ -1,10 +1,10 @@
-"""The closed vocabularies: side, role, mode, state and safety class."""
+"""The closed vocabularies: side, role, mode, state, safety class, and what becomes of unknown calls."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Mode", "Reason", "Role", "Safety", "Side", "State"]
+__all__ = ["Mode", "Reason", "Role", "Safety", "Side", "State", "Unknown"]
 
 
 class Side(StrEnum):
@@ -55,6 +55,8 @@ class Reason(StrEnum):
     """No flag names the task: legacy answers."""
     BY_MODE = "by_mode"
     """The mode alone decides the authority."""
+    BY_RULE = "by_rule"
+    """As `by_mode`, with the mode of the targeting rule that `rule` names."""
     IN_ROLLOUT = "in_rollout"
     """Canary, and the cohort key is among `events_percent`."""
     OUT_OF_ROLLOUT = "out_of_rollout"
@@ -75,3 +77,14 @@ class State(StrEnum):
     """The worker refused the message: unknown task, unreadable body, Celery's `Reject`."""
     DEAD_LETTERED = "dead_lettered"
     """Retries ended without success and the message was put aside."""
+
+
+class Unknown(StrEnum):
+    """What becomes of a shadow's call the authority never made, once there are answers to compare with."""
+
+    FAIL = "fail"
+    """`ShadowRefused` is raised."""
+    STUB = "stub"
+    """It is answered as if it had gone well, without content."""
+    ALLOW = "allow"
+    """It is performed; for reads only."""

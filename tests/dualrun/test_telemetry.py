@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 
@@ -102,6 +103,120 @@ with execution_span("t", traceparent=None, submission_id="s", side=Side.LEGACY, 
     with trace.get_tracer("x").start_as_current_span("inside"):
         pass
 assert [span.name for span in kept.spans] == ["execute:t", "inside"]
+"""
+    result = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_what_a_handler_says_of_its_own_execution_is_kept() -> None:
+    with execution_span("t", traceparent=PARENT, submission_id="s", side=Side.EVENTS, role=Role.AUTHORITY) as kept:
+        span = trace.get_current_span()
+        assert span.is_recording()
+        span.set_attribute("rows", 3)
+        span.set_attributes({"cache": "hit"})
+        span.add_event("looked")
+        span.record_exception(ValueError("kept nowhere"))
+        span.set_status(trace.StatusCode.OK)
+        kept.failed("TooLate")
+    span.set_attribute("after", "the end")
+    assert (kept.spans[0].attributes["rows"], kept.spans[0].attributes["cache"]) == (3, "hit")
+    assert "after" not in kept.spans[0].attributes
+    assert kept.spans[0].status == "ok", "OK is final, as in the SDK"
+
+
+def test_a_trace_that_is_not_sampled_keeps_no_spans() -> None:
+    with execution_span("t", traceparent=f"{PARENT[:-2]}00", submission_id="s", side=Side.EVENTS, role=Role.AUTHORITY) as kept:
+        assert (traceparent_here() or "").endswith("-00")
+        with tracer().start_as_current_span("inside"):
+            pass
+    assert kept.spans == ()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("environment", [{}, {"OTEL_TRACES_SAMPLER": "always_on"}])
+def test_the_span_is_the_same_whoever_keeps_it(environment: dict[str, str]) -> None:
+    """With another sampler than the default, or somebody else listening, it is the SDK's own."""
+    program = f"""
+from dualrun.contracts import Role, Side
+from dualrun.telemetry import execution_span
+with execution_span("t", traceparent="{PARENT}", submission_id="s", side=Side.LEGACY, role=Role.SHADOW) as kept:
+    pass
+span = kept.spans[0]
+print(span.name, span.parent_id, span.kind, span.status, len(span.span_id), span.offset_ms, 0 < span.duration_ms < 1000, span.attributes)
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+    )
+    assert result.stderr == ""
+    attributes = {"dualrun.submission_id": "s", "dualrun.side": "legacy", "dualrun.role": "shadow", "dualrun.task": "t"}
+    assert result.stdout.strip() == f"execute:t {PARENT.split('-')[2]} consumer unset 16 0.0 True {attributes}"
+
+
+CALLS = f"""
+import sys
+from opentelemetry import trace
+from dualrun.contracts import Role, Side
+from dualrun.telemetry import client_span, execution_span, traceparent_here
+with execution_span("t", traceparent="{PARENT}", submission_id="s", side=Side.LEGACY, role=Role.SHADOW) as kept:
+    with client_span("http:GET:shop/") as headers:
+        assert headers == {{"traceparent": traceparent_here()}}
+    try:
+        with client_span("http:GET:broken/"):
+            raise ConnectionError("refused")
+    except ConnectionError:
+        pass
+    left = client_span("left open")
+    left.__enter__()
+root, *calls = kept.spans
+assert all(call.parent_id == root.span_id and 0 <= call.offset_ms for call in calls)
+assert headers["traceparent"].split("-")[2] == calls[0].span_id
+print([(call.name, call.kind, call.status, call.attributes) for call in calls], kept.dropped)
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("environment", [{}, {"OTEL_TRACES_SAMPLER": "always_on"}])
+def test_a_call_to_the_outside_is_the_same_span_whoever_keeps_it(environment: dict[str, str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CALLS], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+    )
+    calls: list[tuple[str, str, str, dict[str, str]]] = [
+        ("http:GET:shop/", "client", "unset", {}),
+        ("http:GET:broken/", "client", "error", {}),
+    ]
+    assert result.stdout.strip() == f"{calls} 1", result.stderr
+
+
+@pytest.mark.e2e
+def test_the_sdk_is_imported_when_somebody_asks_for_a_tracer() -> None:
+    program = f"""{CALLS}
+assert "opentelemetry.sdk.trace" not in sys.modules
+with execution_span("t", traceparent=None, submission_id="s", side=Side.LEGACY, role=Role.SHADOW) as kept:
+    with trace.get_tracer("user's own").start_as_current_span("inside"):
+        with client_span("http:GET:shop/"):
+            pass
+assert "opentelemetry.sdk.trace" in sys.modules
+assert [span.name for span in kept.spans] == ["execute:t", "inside", "http:GET:shop/"]
+assert [span.parent_id for span in kept.spans[1:]] == [span.span_id for span in kept.spans[:2]]
+"""
+    result = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.e2e
+def test_who_listens_to_our_provider_later_sees_executions_too() -> None:
+    program = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from dualrun.contracts import Role, Side
+from dualrun.telemetry import configure, execution_span
+configure("ours")
+seen = InMemorySpanExporter()
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(seen))
+with execution_span("t", traceparent=None, submission_id="s", side=Side.LEGACY, role=Role.SHADOW):
+    pass
+assert [span.name for span in seen.get_finished_spans()] == ["execute:t"]
 """
     result = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr

@@ -20,13 +20,17 @@ from dualrun.contracts.topology import (
     HEADER_ETA,
     HEADER_EXPIRES,
     HEADER_FLAG_VERSION,
+    HEADER_REDIRECTS,
+    HEADER_RETRY_DELAYS,
     HEADER_ROLE,
+    HEADER_ROUTING,
+    HEADER_SAFETY,
     HEADER_SIDE,
     HEADER_SUBMISSION_ID,
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
 )
-from dualrun.contracts.words import Role, Side
+from dualrun.contracts.words import Role, Safety, Side
 
 __all__ = ["DOCUMENTS", "EventHeaders", "WorkHeaders", "rendered"]
 
@@ -42,6 +46,9 @@ class WorkHeaders(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     flag_version: str = msgspec.field(name=HEADER_FLAG_VERSION)
     submitted_at: str = msgspec.field(name=HEADER_SUBMITTED_AT)
     traceparent: str | None = msgspec.field(name=HEADER_TRACEPARENT, default=None)
+    routing: str | None = msgspec.field(name=HEADER_ROUTING, default=None)
+    redirects: str | None = msgspec.field(name=HEADER_REDIRECTS, default=None)
+    safety: Safety | None = msgspec.field(name=HEADER_SAFETY, default=None)
 
 
 class EventHeaders(WorkHeaders, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +63,7 @@ class EventHeaders(WorkHeaders, frozen=True, kw_only=True, omit_defaults=True):
     eta: str | None = msgspec.field(name=HEADER_ETA, default=None)
     expires: str | None = msgspec.field(name=HEADER_EXPIRES, default=None)
     attempt: str | None = msgspec.field(name=HEADER_ATTEMPT, default=None)
+    retry_delays: str | None = msgspec.field(name=HEADER_RETRY_DELAYS, default=None)
 
 
 DOCUMENTS: Mapping[str, object] = {

@@ -202,6 +202,49 @@ async def test_nothing_was_published_when_the_broker_stays_out_of_reach(proxied_
     await broker.close()
 
 
+async def test_publishers_wait_for_room_while_the_link_is_down_and_lose_nothing(proxied_url: str, proxy: TcpProxy, name: str) -> None:
+    broker = RabbitBroker(proxied_url, connect_wait_s=30, buffer_max=10)
+    await broker.connect()
+    await broker.declare(Topology(queues=(Queue(name=name),)))
+    proxy.refuse()
+    proxy.cut()
+    await becomes(lambda: _is_kept_waiting(broker, name), True)
+    before = broker.waiting
+    publishing = [asyncio.create_task(broker.publish("", name, Message(body=b"%d" % number))) for number in range(100)]
+    many = asyncio.create_task(broker.publish_many([Outgoing("", name, Message(body=b"many"))] * 100))
+    await asyncio.wait([*publishing, many], timeout=0.1)
+    assert before < broker.waiting <= 10
+    await proxy.listen()
+    await asyncio.gather(*publishing)
+    assert await many == [None] * 100
+    await becomes(lambda: _ready_at_least(broker, name, 200), True)
+    await broker.close()
+
+
+async def _is_kept_waiting(broker: RabbitBroker, queue: str) -> bool:
+    """Publish one more; True once the loss of the link is known, and the message waits for the next one."""
+    probe = asyncio.create_task(broker.publish_many([Outgoing("", queue, Message(body=b"probe"))]))
+    await asyncio.wait([probe], timeout=0.05)
+    return not probe.done()
+
+
+async def _ready_at_least(broker: RabbitBroker, queue: str, count: int) -> bool:
+    depth = await broker.depth(queue)
+    return depth is not None and depth.ready >= count
+
+
+async def test_a_full_buffer_that_does_not_empty_turns_publishers_away(proxied_url: str, proxy: TcpProxy, name: str) -> None:
+    broker = RabbitBroker(proxied_url, connect_wait_s=0.4, confirm_wait_s=0.4, buffer_max=2)
+    await broker.connect()
+    await broker.declare(Topology(queues=(Queue(name=name),)))
+    proxy.refuse()
+    proxy.cut()
+    await becomes(lambda: _fate(broker, name), "not published")
+    errors = await asyncio.gather(*(broker.publish("", name, Message(body=b"")) for _ in range(20)), return_exceptions=True)
+    assert all(isinstance(error, BrokerUnavailable) and not error.maybe_published for error in errors)
+    await broker.close()
+
+
 async def _fate(broker: RabbitBroker, queue: str) -> str:
     (error,) = await broker.publish_many([Outgoing("", queue, Message(body=b"1"))])
     if error is None:

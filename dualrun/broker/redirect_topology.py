@@ -1,0 +1,20 @@
+"""Where recalled messages wait for a gateway: one declaration for all who give back and who redirect."""
+
+from __future__ import annotations
+
+from dualrun.broker.port import Binding, Exchange, ExchangeKind, Queue, Topology
+from dualrun.contracts.topology import DEAD_LETTERS, REDIRECT_QUEUE, dead_letter_queue
+
+__all__ = ["REDIRECT_TOPOLOGY"]
+
+_DEAD = dead_letter_queue(REDIRECT_QUEUE)
+
+REDIRECT_TOPOLOGY = Topology(
+    exchanges=(Exchange(DEAD_LETTERS, ExchangeKind.DIRECT),),
+    queues=(
+        Queue(name=REDIRECT_QUEUE, dead_letter_exchange=DEAD_LETTERS, dead_letter_routing_key=REDIRECT_QUEUE),
+        Queue(name=_DEAD),
+    ),
+    bindings=(Binding(DEAD_LETTERS, _DEAD, REDIRECT_QUEUE),),
+)
+"""Reached through the default exchange; beside it the queue for messages that are no submission's."""
