@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token, copy_context
+from types import TracebackType
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
-from dualrun.contracts import Effect, JsonValue, Role, Side
+from dualrun.contracts import Effect, JsonValue, Role, Safety, Side
+from dualrun.effects.answers import Answer, Recorder, Replay
 
-__all__ = ["EFFECTS_MAX", "PAYLOAD_MAX_BYTES", "Execution", "Note", "current_execution", "effect", "execution", "outside"]
+__all__ = [
+    "EFFECTS_MAX",
+    "PAYLOAD_MAX_BYTES",
+    "Execution",
+    "Note",
+    "belonging",
+    "bounded",
+    "current_execution",
+    "effect",
+    "execution",
+    "outside",
+]
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 EFFECTS_MAX = 1_000
 PAYLOAD_MAX_BYTES = 64 * 1024
@@ -24,34 +42,93 @@ PAYLOAD_MAX_BYTES = 64 * 1024
 class Note:
     """An effect as it is being caused: its place in the order is taken before the outside has answered."""
 
-    __slots__ = ("effect", "pending")
+    __slots__ = ("_recorder", "effect", "pending")
 
-    def __init__(self, effect: Effect) -> None:
+    def __init__(self, effect: Effect, recorder: Recorder | None = None) -> None:
         self.effect = effect
         self.pending = False
         """True while a transaction that may still be rolled back holds it: not an effect yet."""
+        self._recorder = recorder
 
     def failed(self, kind: str) -> None:
         """The outside answered with an error of that kind."""
         self.effect = msgspec.structs.replace(self.effect, error=kind)
+        if self._recorder is not None:
+            self._recorder.failed += 1
+
+    @property
+    def recorded(self) -> bool:
+        """True where the answer is wanted: a shadow will ask for it."""
+        return self._recorder is not None
+
+    def answered(self, content: JsonValue) -> None:
+        """The outside answered with that."""
+        if self._recorder is not None:
+            effect = self.effect
+            self._recorder.add(Answer(kind=effect.kind, key=effect.key, payload=effect.payload, content=content))
+
+    def unread(self) -> None:
+        """The outside answered, and the answer could not be read without disturbing the task."""
+        if self._recorder is not None:
+            self._recorder.dropped += 1
 
 
 class Execution:
-    """One run of a task. Safe to note effects in from several threads at once."""
+    """One run of a task, while it is entered as a context manager. Safe to note effects in from several threads at once."""
 
-    __slots__ = ("_at_end", "_dropped", "_lock", "_notes", "ended", "role", "side", "submission_id", "task")
+    __slots__ = (
+        "_at_end",
+        "_awaited_at_end",
+        "_dropped",
+        "_lock",
+        "_notes",
+        "_token",
+        "canvas",
+        "ended",
+        "generated",
+        "recorder",
+        "replay",
+        "role",
+        "safety",
+        "side",
+        "submission_id",
+        "task",
+    )
 
-    def __init__(self, *, role: Role, side: Side, submission_id: str, task: str) -> None:
+    def __init__(
+        self, *, role: Role, side: Side, submission_id: str, task: str, recorded: bool = False, safety: Safety | None = None
+    ) -> None:
         self.role = role
         self.side = side
         self.submission_id = submission_id
         self.task = task
+        self.safety = safety
+        """Of a shadow: the class that says what becomes of calls the authority never made; None where nobody said."""
+        self.canvas: set[str] = set()
+        """What of Celery's canvas the children of this run belong to."""
+        self.generated: dict[tuple[str, str], str] = {}
+        """Keys the database gave to rows of this run, by table and value, and the name each goes by: `orders#1`, the same on both sides."""
+        self.recorder = Recorder() if recorded else None
+        """Of an authority that has a shadow: keeps what the outside answers."""
+        self.replay: Replay | None = None
+        """Of a shadow: what the authority was answered, where that is known."""
         self._notes: list[Note] = []
         self.ended = False
         """True once the run is over. A thread it started may go on, and stays a shadow's if it was one."""
         self._at_end: list[Callable[[], None]] = []
+        self._awaited_at_end: list[_Awaited] = []
         self._dropped = 0
         self._lock = threading.Lock()
+        self._token: Token[Execution | None] | None = None
+
+    def __enter__(self) -> Execution:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.end()
+        if self._token is not None:
+            _current.reset(self._token)
 
     @property
     def shadow(self) -> bool:
@@ -61,6 +138,8 @@ class Execution:
     @property
     def effects(self) -> tuple[Effect, ...]:
         """The effects so far, in the order they were caused."""
+        if not self._notes:
+            return ()
         with self._lock:
             return tuple(note.effect for note in self._notes if not note.pending)
 
@@ -69,12 +148,39 @@ class Execution:
         """Effects beyond `EFFECTS_MAX`: counted, not kept."""
         return self._dropped
 
+    @property
+    def answers_dropped(self) -> int:
+        """Answers of the outside that could not be kept for the shadow."""
+        return 0 if self.recorder is None else self.recorder.dropped
+
+    @property
+    def calls_unknown(self) -> int:
+        """Calls of a shadow the authority was not answered; 0 where nothing is known of what that was answered."""
+        return 0 if self.replay is None else self.replay.unknown
+
     def at_end(self, then: Callable[[], None]) -> None:
         """Call `then` when the run is over, whatever became of it."""
         self._at_end.append(then)
 
+    def at_end_await(self, then: Callable[[], Awaitable[None]]) -> None:
+        """Await `then` in the loop that runs now, when the run is over: a connection of asyncio's is undone in its own loop."""
+        self._awaited_at_end.append(_Awaited(asyncio.get_running_loop(), then))
+
+    async def finish(self) -> None:
+        """The run is over, and this is its loop: what it held open is undone before anything else happens. `end` follows all the same."""
+        self.ended = True
+        if not self._awaited_at_end:
+            return
+        loop = asyncio.get_running_loop()
+        for awaited in [awaited for awaited in self._awaited_at_end if awaited.loop is loop]:
+            self._awaited_at_end.remove(awaited)
+            try:
+                await awaited.then()
+            except Exception:
+                log.warning("execution_end_failed", exc_info=True, extra={"submission_id": self.submission_id})
+
     def end(self) -> None:
-        """The run is over: what a shadow still holds open is undone."""
+        """The run is over: what a shadow still holds open is undone; what only can be awaited, in its own loop as soon as that may be."""
         self.ended = True
         while self._at_end:
             then = self._at_end.pop()
@@ -82,10 +188,14 @@ class Execution:
                 then()
             except Exception:
                 log.warning("execution_end_failed", exc_info=True, extra={"submission_id": self.submission_id})
+        while self._awaited_at_end:
+            awaited = self._awaited_at_end.pop()
+            if awaited.loop.is_running():
+                asyncio.run_coroutine_threadsafe(_awaiting(awaited.then), awaited.loop)
 
     def note(self, kind: str, key: str, payload: object = None, *, performed: bool) -> Note:
         """Take the next place in the order. The payload is copied now: changing it later changes nothing here."""
-        note = Note(Effect(kind=kind, key=key, payload=bounded(payload), performed=performed))
+        note = Note(Effect(kind=kind, key=key, payload=bounded(payload), performed=performed), self.recorder)
         with self._lock:
             if len(self._notes) < EFFECTS_MAX:
                 self._notes.append(note)
@@ -94,19 +204,25 @@ class Execution:
         return note
 
 
+class _Awaited(NamedTuple):
+    loop: asyncio.AbstractEventLoop
+    then: Callable[[], Awaitable[None]]
+
+
+async def _awaiting(then: Callable[[], Awaitable[None]]) -> None:
+    with outside():
+        await then()
+
+
 _current: ContextVar[Execution | None] = ContextVar("dualrun_execution", default=None)
 
 
-@contextmanager
-def execution(*, role: Role, side: Side, submission_id: str, task: str) -> Iterator[Execution]:
-    """Everything called inside belongs to this run: across awaits, tasks, and threads that are given a copy of the context."""
-    run = Execution(role=role, side=side, submission_id=submission_id, task=task)
-    token = _current.set(run)
-    try:
-        yield run
-    finally:
-        run.end()
-        _current.reset(token)
+def execution(*, role: Role, side: Side, submission_id: str, task: str, recorded: bool = False, safety: Safety | None = None) -> Execution:
+    """Everything called inside belongs to this run: across awaits, tasks, and threads that are given a copy of the context.
+
+    `recorded`: what the outside answers is kept, since a shadow of the submission will ask for it. `safety`: the class a shadow runs under.
+    """
+    return Execution(role=role, side=side, submission_id=submission_id, task=task, recorded=recorded, safety=safety)
 
 
 @contextmanager
@@ -122,6 +238,15 @@ def outside() -> Iterator[None]:
 def current_execution() -> Execution | None:
     """The run this code belongs to; None outside of any."""
     return _current.get()
+
+
+def belonging(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as part of the run that hands it over, whichever thread calls it; as it is outside of any."""
+    if _current.get() is None:
+        return function
+    # A copy for every call: a context cannot be entered twice at once.
+    context = copy_context()
+    return lambda *args, **kwargs: context.copy().run(function, *args, **kwargs)
 
 
 def effect(kind: str, key: str, payload: object = None) -> bool:

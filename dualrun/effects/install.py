@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 from functools import partial
 from types import ModuleType
 
+from dualrun.effects.asking import set_unknown
 from dualrun.effects.capture.importing import when_imported
 from dualrun.effects.guard import guard
+from dualrun.effects.guard_doors import watch_os, watch_pidfd_signals, watch_spawning
 from dualrun.settings import WorkerSettings
 
 __all__ = ["install"]
 
 # library -> the module of dualrun.effects.capture whose `patch` knows it
 CAPTURES = {
+    "aio_pika": "aio_pika_exchange",
+    "aiohttp": "aiohttp_session",
     "aiosqlite": "aiosqlite_connection",
+    "asyncpg": "asyncpg_connection",
     "aiosmtplib": "aiosmtplib_client",
     "celery.app.base": "celery_publish",
     "celery.backends.base": "celery_backend",
+    "concurrent.futures._base": "future",
+    "concurrent.futures.process": "process_pool",
     "concurrent.futures.thread": "thread_pool",
+    "botocore.client": "botocore_client",
+    "django.db.models.base": "django_model",
     "httpx": "httpx_client",
+    "io": "files",
+    "kombu.messaging": "kombu_producer",
+    "multiprocessing.pool": "multiprocessing_pool",
+    "psycopg": "psycopg_connection",
+    "psycopg2": "psycopg2_connection",
+    "redis": "redis_client",
     "requests": "requests_session",
     "smtplib": "smtplib_client",
     "sqlite3": "sqlite3_connection",
@@ -42,7 +59,12 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    guard(WorkerSettings.from_env().shadow_allow)
+    settings = WorkerSettings.from_env()
+    guard(settings.shadow_allow)
+    watch_os(os)
+    watch_pidfd_signals(signal)
+    when_imported("_posixsubprocess", watch_spawning)
+    set_unknown(reads=settings.shadow_unknown_reads, writes=settings.shadow_unknown_writes)
     for library, capture in CAPTURES.items():
         when_imported(library, partial(_patch, capture))
 

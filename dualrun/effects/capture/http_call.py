@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import email.parser
-import email.policy
+import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from dualrun.contracts import EffectKind, JsonValue
+from dualrun.effects.asking import Asked, ask
 from dualrun.effects.execution import current_execution
-from dualrun.effects.guard import permitted
+from dualrun.effects.guard import is_declared, permitted
 from dualrun.telemetry import client_span
 
-__all__ = ["SAFE_METHODS", "SHADOW_BODY", "SHADOW_HEADERS", "OutgoingCall", "body_of", "key_of", "outgoing", "watched"]
+__all__ = ["SAFE_METHODS", "OutgoingCall", "Response", "body_of", "key_of", "outgoing", "watched"]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110, 9.2.1: they ask and do not change, so a shadow performs them too."""
@@ -24,19 +26,49 @@ SHADOW_HEADERS = {"content-type": "application/json", "dualrun-shadow": "capture
 SHADOW_BODY = b"{}"
 """What a shadow gets, with status 200, for a call that was not performed."""
 
+# Of a connection, of an encoding that is undone, of a length that is another then, and the keys to a session.
+_NOT_REPLAYED = frozenset({"connection", "content-encoding", "content-length", "keep-alive", "set-cookie", "transfer-encoding"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SEGMENT_SAFE = "!$&'()*+,;=:@~"
 _inside: ContextVar[bool] = ContextVar("dualrun_inside_http_call", default=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a call is answered with in a shadow."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class OutgoingCall:
     """A call about to be made: whether to make it, and the headers to send with it."""
 
-    __slots__ = ("headers", "perform")
+    __slots__ = ("_note", "headers", "perform", "response")
 
-    def __init__(self, *, perform: bool, headers: dict[str, str]) -> None:
-        self.perform = perform
+    def __init__(self, asked: Asked, headers: dict[str, str]) -> None:
+        self.perform = asked.perform
         self.headers = headers
+        self.response = _response_of(asked.answer)
+        """The answer where the call is not to be performed: the authority's, or one without content."""
+        self._note = asked.note
+
+    @property
+    def recorded(self) -> bool:
+        """True where the answer is wanted: a shadow will ask for it."""
+        return self._note.recorded
+
+    def answered(self, status: int, headers: Iterable[tuple[str, str]], body: Callable[[], bytes | None]) -> None:
+        """The server answered. `body` gives the decoded content; None where the task has still to read it."""
+        if not self._note.recorded:
+            return
+        content = body()
+        if content is None:
+            self._note.unread()
+            return
+        kept = {name.lower(): value for name, value in headers if name.lower() not in _NOT_REPLAYED}
+        self._note.answered({"status": status, "headers": kept, "body": base64.b64encode(content).decode()})
 
 
 def watched() -> bool:
@@ -53,19 +85,40 @@ def outgoing(method: str, url: str, *, content_type: str, body: bytes | None) ->
     run = current_execution()
     assert run is not None
     method = method.upper()
-    perform = not run.shadow or method in SAFE_METHODS
-    note = run.note(EffectKind.HTTP, f"{method} {key_of(url)}", {"body": body_of(content_type, body)}, performed=perform)
+    asked = ask(
+        run,
+        EffectKind.HTTP,
+        f"{method} {key_of(url)}",
+        {"body": body_of(content_type, body)},
+        reads=method in SAFE_METHODS,
+        declared=run.shadow and _is_declared(url),
+    )
     token = _inside.set(True)
     try:
         with permitted(), client_span(_span_name(method, url)) as headers:
-            yield OutgoingCall(perform=perform, headers=headers)
+            yield OutgoingCall(asked, headers)
     except BaseException as exc:
-        note.failed(_error_kind(exc))
+        asked.note.failed(_error_kind(exc))
         raise
     finally:
         _inside.reset(token)
 
 
+def _response_of(answer: JsonValue) -> Response:
+    if not isinstance(answer, dict):
+        return Response(200, SHADOW_HEADERS, SHADOW_BODY)
+    headers = answer["headers"]
+    named = {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+    return Response(int(str(answer["status"])), {**named, "dualrun-shadow": "replayed"}, base64.b64decode(str(answer["body"])))
+
+
+def _is_declared(url: str) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return is_declared(host, f"{host}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, '')}")
+
+
+@lru_cache(maxsize=512)
 def key_of(url: str) -> str:
     """`scheme://host[:port]/path[?query]`: default ports and credentials left out, escapes made uniform, the query sorted."""
     parts = urlsplit(url)
@@ -108,6 +161,10 @@ def _form(body: bytes) -> JsonValue:
 
 def _parts(content_type: str, body: bytes) -> JsonValue:
     """Parts without their boundary, which is random."""
+    # A parser of e-mail, for the few that send forms in parts: every worker would carry it otherwise.
+    import email.parser
+    import email.policy
+
     head = f"content-type: {content_type}\r\n\r\n".encode("latin-1", "replace")
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
     if not message.is_multipart():
@@ -134,6 +191,7 @@ def _binary(body: bytes) -> JsonValue:
     return {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
 
 
+@lru_cache(maxsize=512)
 def _span_name(method: str, url: str) -> str:
     parts = urlsplit(url)
     return f"http:{method}:{parts.hostname or ''}{parts.path or '/'}"
@@ -144,6 +202,6 @@ def _error_kind(exc: BaseException) -> str:
     names = [cls.__name__ for cls in type(exc).__mro__]
     if any("Timeout" in name for name in names):
         return "TimeoutError"
-    if any(name in {"NetworkError", "ConnectionError", "RemoteProtocolError"} for name in names):
+    if any(name in {"NetworkError", "ConnectionError", "ClientConnectionError", "RemoteProtocolError"} for name in names):
         return "ConnectionError"
     return type(exc).__name__

@@ -8,7 +8,9 @@ from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from dualrun.effects.capture.http_call import SHADOW_BODY, SHADOW_HEADERS, outgoing, watched
+from dualrun.effects.capture.http_call import OutgoingCall, Response, outgoing
+from dualrun.effects.capture.http_stream import StreamedBody
+from dualrun.effects.execution import current_execution
 
 if TYPE_CHECKING:
     import httpx
@@ -29,14 +31,17 @@ def _sync(
 ) -> Callable[..., httpx.Response]:
     @wraps(send)
     def captured(self: httpx.Client, request: httpx.Request, *args: object, **kwargs: object) -> httpx.Response:
-        if not watched():
+        # A call made inside of another is one of its own: an authentication's, a hook's.
+        if current_execution() is None:
             return send(self, request, *args, **kwargs)
         body = request.read() if _bufferable(request) else None
         with outgoing(request.method, str(request.url), content_type=request.headers.get("content-type", ""), body=body) as call:
             if not call.perform:
-                return _shadow_response(request)
+                return _shadow_response(request, call.response)
             request.headers.update(call.headers)
-            return send(self, request, *args, **kwargs)
+            response = send(self, request, *args, **kwargs)
+            _keep(response, call)
+            return response
 
     return captured
 
@@ -46,14 +51,17 @@ def _async(
 ) -> Callable[..., Awaitable[httpx.Response]]:
     @wraps(send)
     async def captured(self: httpx.AsyncClient, request: httpx.Request, *args: object, **kwargs: object) -> httpx.Response:
-        if not watched():
+        # A call made inside of another is one of its own: an authentication's, a hook's.
+        if current_execution() is None:
             return await send(self, request, *args, **kwargs)
         body = await request.aread() if _bufferable(request) else None
         with outgoing(request.method, str(request.url), content_type=request.headers.get("content-type", ""), body=body) as call:
             if not call.perform:
-                return _shadow_response(request)
+                return _shadow_response(request, call.response)
             request.headers.update(call.headers)
-            return await send(self, request, *args, **kwargs)
+            response = await send(self, request, *args, **kwargs)
+            _keep(response, call)
+            return response
 
     return captured
 
@@ -65,9 +73,33 @@ def _bufferable(request: httpx.Request) -> bool:
     return int(request.headers.get("content-length", "0")) <= BUFFERED_MAX_BYTES
 
 
-def _shadow_response(request: httpx.Request) -> httpx.Response:
+def _keep(response: httpx.Response, call: OutgoingCall) -> None:
+    """All of httpx reads by `iter_bytes` or `aiter_bytes`; what is read as `iter_raw` is read past this."""
+    if response.is_closed or not call.recorded:
+        call.answered(response.status_code, response.headers.items(), lambda: response.content)
+        return
+    body = StreamedBody(call, response.status_code, response.headers.items())
+    iter_bytes, aiter_bytes, close, aclose = response.iter_bytes, response.aiter_bytes, response.close, response.aclose
+
+    def closing() -> None:
+        body.closed()
+        close()
+
+    async def aclosing() -> None:
+        body.closed()
+        await aclose()
+
+    vars(response).update(
+        iter_bytes=lambda chunk_size=None: body.tee(iter_bytes(chunk_size)),
+        aiter_bytes=lambda chunk_size=None: body.tee_async(aiter_bytes(chunk_size)),
+        close=closing,
+        aclose=aclosing,
+    )
+
+
+def _shadow_response(request: httpx.Request, answer: Response) -> httpx.Response:
     import httpx
 
-    response = httpx.Response(200, content=SHADOW_BODY, headers=SHADOW_HEADERS, request=request)
+    response = httpx.Response(answer.status, content=answer.body, headers=answer.headers, request=request)
     response.elapsed = timedelta(0)
     return response

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dualrun.contracts import EffectKind
-from dualrun.effects.capture.sql_statement import Parameters, Statement, writes_of
+from dualrun.effects.capture.sql_statement import Statement
+from dualrun.effects.capture.sql_write import Parameters, writes_of
 from dualrun.effects.execution import Execution, Note
 
 __all__ = ["SqlTransaction"]
@@ -23,9 +26,17 @@ class SqlTransaction:
         """True where a savepoint is open."""
         return bool(self._marks)
 
-    def wrote(self, run: Execution, statement: Statement, parameters: Parameters, rows: int) -> None:
-        """A statement ran; its writes wait for the commit."""
-        for write in writes_of(statement, parameters, rows):
+    @property
+    def waiting(self) -> bool:
+        """True where writes wait for a commit."""
+        return bool(self._notes)
+
+    def wrote(self, run: Execution, statement: Statement, parameters: Parameters, rows: int, keys: Sequence[object] = ()) -> None:
+        """A statement ran; its writes wait for the commit. `keys` are those the database gave to the rows it inserted."""
+        for key in keys:
+            number = sum(owner == statement.table for owner, _ in run.generated) + 1
+            run.generated.setdefault((statement.table, str(key)), f"{statement.table}#{number}")
+        for write in writes_of(statement, parameters, rows, run.generated):
             note = run.note(EffectKind.SQL, write.key, write.payload, performed=not run.shadow)
             note.pending = True
             self._notes.append(note)

@@ -1,27 +1,28 @@
-"""sqlite3: writes noted when they are committed; a shadow's stay in one transaction, which is rolled back when it ends.
-
-Within that transaction a savepoint stands for the last commit, so that the shadow may commit, roll back and read its own writes.
-"""
+"""sqlite3: connections and cursors whose writes are noted when they are committed, and rolled back when a shadow ends."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial, wraps
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from dualrun.effects.capture.sql_statement import Parameters, Statement, parse
-from dualrun.effects.capture.sql_transaction import SqlTransaction
+from dualrun.effects.capture.held_connection import HeldConnection, derived_class
+from dualrun.effects.capture.sql_session import SQLITE, SqlSession, Step, perform
+from dualrun.effects.capture.sql_statement import Statement, parse
+from dualrun.effects.capture.sql_write import plain
 from dualrun.effects.execution import Execution, current_execution
 from dualrun.errors import ShadowRefused
 
-__all__ = ["patch"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CapturedConnection", "patch"]
 
 _FACTORY_AT = 5
-_COMMITTED = "dualrun_committed"
 _CHANGES_ROWS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
-_NEVER_IN_SHADOW = frozenset({"ATTACH", "DETACH", "VACUUM"})
 # Those of one connection alone; `PRAGMA name = value` of any other is answered in a shadow as `PRAGMA name`.
 _OWN_PRAGMAS = ("foreign_keys", "busy_timeout", "cache_size", "temp_store", "synchronous", "case_sensitive_like", "recursive_triggers")
 
@@ -30,12 +31,16 @@ class CapturedCursor(sqlite3.Cursor):
     """A cursor that asks its connection before every statement."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> CapturedCursor:  # noqa: ANN401 - as in sqlite3
-        _connection(self).dualrun_run(self, sql, [parameters], lambda text: super(CapturedCursor, self).execute(text, parameters))
+        _connection(self).dualrun_run(self, sql, [parameters], lambda text, given: super(CapturedCursor, self).execute(text, *given))
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> CapturedCursor:
         rows = list(parameters)
-        _connection(self).dualrun_run(self, sql, rows, lambda text: super(CapturedCursor, self).executemany(text, rows))
+
+        def execute(text: str, given: Sequence[Any]) -> object:
+            return super(CapturedCursor, self).executemany(text, rows) if given else super(CapturedCursor, self).execute(text)
+
+        _connection(self).dualrun_run(self, sql, rows, execute)
         return self
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
@@ -49,29 +54,12 @@ class CapturedCursor(sqlite3.Cursor):
         return self
 
 
-class _Autocommit:
-    """For a script, whose statements are not put into a transaction."""
-
-    def __init__(self, connection: CapturedConnection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._level = self._connection.isolation_level
-        self._connection.isolation_level = None
-
-    def __exit__(self, *exc: object) -> None:
-        self._connection.isolation_level = self._level
-
-
-class CapturedConnection(sqlite3.Connection):
+class CapturedConnection(HeldConnection, sqlite3.Connection):
     """A connection whose writes are noted, and held back in a shadow."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in sqlite3
-        self._dualrun_held_by: Execution | None = None
-        self._dualrun_begun = False
-        self._dualrun_by_savepoint = False
+        self._dualrun_session = SqlSession(SQLITE, self._dualrun_on_held)
         self._dualrun_level: str | None = None
-        self._dualrun_transaction = SqlTransaction()
         self.dualrun_undo_by: Callable[[Callable[[], None]], None] | None = None
         """Has the undoing done in the connection's own thread; None where it may be done anywhere."""
         super().__init__(*args, **kwargs)
@@ -86,11 +74,7 @@ class CapturedConnection(sqlite3.Connection):
         super().__setattr__(name, value)
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:  # noqa: ANN401 - as in sqlite3
-        if not isinstance(factory, type):
-            if self._dualrun_shadow() is not None:
-                raise ShadowRefused("a shadow may not use a cursor factory that is no class: its writes cannot be seen")
-            return super().cursor(factory)
-        return super().cursor(_captured_class(factory))
+        return super().cursor(_captured_class(factory) if self._dualrun_is_class(factory) else factory)
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 - as in sqlite3
         return cast("sqlite3.Cursor", self.cursor().execute(sql, parameters))
@@ -100,21 +84,6 @@ class CapturedConnection(sqlite3.Connection):
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
         return cast("sqlite3.Cursor", self.cursor().executescript(sql_script))
-
-    def commit(self) -> None:
-        if self._dualrun_shadow() is None:
-            super().commit()
-            self._dualrun_transaction.committed()
-        elif self._dualrun_held():
-            self._dualrun_commit()
-
-    def rollback(self) -> None:
-        if self._dualrun_shadow() is None:
-            super().rollback()
-        elif self._dualrun_held():
-            self._dualrun_raw(f"ROLLBACK TO {_COMMITTED}")
-            self._dualrun_begun = False
-        self._dualrun_transaction.rolled_back()
 
     def __exit__(self, kind: Any, error: Any, trace: Any, /) -> Any:  # noqa: ANN401 - as in sqlite3
         if kind is None:
@@ -133,115 +102,69 @@ class CapturedConnection(sqlite3.Connection):
             raise ShadowRefused("a shadow may open blobs with readonly=True only")
         return super().blobopen(*args, **kwargs)
 
-    def dualrun_autocommit(self) -> _Autocommit:
-        return _Autocommit(self)
+    @contextmanager
+    def dualrun_autocommit(self) -> Iterator[None]:
+        """For a script, whose statements are not put into a transaction."""
+        level = self.isolation_level
+        self.isolation_level = None
+        try:
+            yield
+        finally:
+            self.isolation_level = level
 
-    def dualrun_run(self, cursor: sqlite3.Cursor, sql: str, rows: Sequence[Any], execute: Callable[[str], object]) -> None:
-        """Run one statement for whoever is running: as it is outside of executions, noted inside, held back in a shadow."""
+    def dualrun_run(self, cursor: sqlite3.Cursor, sql: str, rows: Sequence[Any], execute: Callable[[str, Sequence[Any]], object]) -> None:
+        """Run one statement for whoever is running: as it is outside of executions, noted inside, held back in a shadow.
+
+        `execute` is given the text to run, and its parameters, or none where the text is not the task's.
+        """
         run = current_execution()
         self._dualrun_undo_stale(run)
         if run is None:
-            execute(sql)
+            execute(sql, rows)
             return
-        statement = parse(sql)
-        if not run.shadow:
-            execute(sql)
-            self._dualrun_note(run, statement, rows, cursor.rowcount)
-            if not self.in_transaction:
-                self._dualrun_transaction.rolled_back() if statement.verb == "ROLLBACK" else self._dualrun_transaction.committed()
+        if run.shadow and parse(sql).verb == "PRAGMA":
+            execute(_harmless_pragma(sql), rows)
             return
-        self._dualrun_run_in_shadow(run, cursor, sql, statement, rows, execute)
 
-    def _dualrun_run_in_shadow(
-        self, run: Execution, cursor: sqlite3.Cursor, sql: str, statement: Statement, rows: Sequence[Any], execute: Callable[[str], object]
-    ) -> None:
-        if statement.verb in _NEVER_IN_SHADOW:
-            raise ShadowRefused(f"a shadow may not run {statement.verb}: it cannot be rolled back")
-        if statement.verb == "PRAGMA":
-            execute(_harmless_pragma(sql))
-            return
-        self._dualrun_hold(run)
-        if not self._dualrun_begun and self._dualrun_begins(statement):
-            self._dualrun_commit()
-            self._dualrun_begun = True
-            self._dualrun_by_savepoint = statement.verb == "SAVEPOINT"
-        if statement.verb == "BEGIN":
-            return
-        if statement.verb == "COMMIT":
-            self.commit()
-        elif statement.verb == "ROLLBACK" and statement.savepoint is None:
-            self.rollback()
-        else:
-            execute(sql)
-            self._dualrun_note(run, statement, rows, cursor.rowcount)
-            if not self._dualrun_begun:
-                self._dualrun_transaction.committed()
-            elif statement.verb == "RELEASE" and self._dualrun_by_savepoint and not self._dualrun_transaction.nested:
-                self._dualrun_commit()
+        def step(step: Step) -> int:
+            if step.own:
+                return self._dualrun_own(step)
+            execute(step.sql, rows if step.sql is sql else ())
+            return cursor.rowcount
+
+        steps = self._dualrun_session.execute(
+            run,
+            sql,
+            [plain(parameters) for parameters in rows],
+            begins=self._dualrun_begins,
+            is_open=lambda: self.in_transaction,
+            keys=lambda: (cursor.lastrowid,) if cursor.rowcount == 1 else (),
+        )
+        perform(steps, step)
+
+    def _dualrun_on_held(self, run: Execution) -> None:
+        self._dualrun_level = self.isolation_level
+        run.at_end(self._dualrun_undo if self.dualrun_undo_by is None else partial(self.dualrun_undo_by, self._dualrun_undo))
 
     def _dualrun_begins(self, statement: Statement) -> bool:
         """True where a transaction begins, by word or, unless `isolation_level` is None, before the first change."""
-        return statement.verb in {"BEGIN", "SAVEPOINT"} or (self._dualrun_level is not None and statement.verb in _CHANGES_ROWS)
-
-    def _dualrun_note(self, run: Execution, statement: Statement, rows: Sequence[Any], touched: int) -> None:
-        transaction = self._dualrun_transaction
-        if statement.writes:
-            for parameters in rows:
-                transaction.wrote(run, statement, _plain(parameters), touched if len(rows) == 1 else -1)
-        elif statement.savepoint is not None:
-            {"SAVEPOINT": transaction.marked, "RELEASE": transaction.released, "ROLLBACK": transaction.rolled_back_to}[statement.verb](
-                statement.savepoint
-            )
-
-    def _dualrun_hold(self, run: Execution) -> None:
-        """Open the shadow's transaction, once."""
-        if self._dualrun_held_by is run:
-            return
-        if run.ended:
-            raise ShadowRefused("this shadow has ended: nothing would roll back what it still does")
-        if self.in_transaction:
-            raise ShadowRefused("a shadow may not use a SQLite connection with a transaction that was begun outside of it")
-        self._dualrun_level = self.isolation_level
-        self._dualrun_begun = False
-        self._dualrun_raw("BEGIN")
-        self._dualrun_raw(f"SAVEPOINT {_COMMITTED}")
-        self._dualrun_held_by = run
-        run.at_end(self._dualrun_undo if self.dualrun_undo_by is None else partial(self.dualrun_undo_by, self._dualrun_undo))
-
-    def _dualrun_commit(self) -> None:
-        self._dualrun_raw(f"RELEASE {_COMMITTED}")
-        self._dualrun_raw(f"SAVEPOINT {_COMMITTED}")
-        self._dualrun_begun = False
-        self._dualrun_transaction.committed()
-
-    def _dualrun_undo_stale(self, run: Execution | None) -> None:
-        if self._dualrun_held_by is not None and self._dualrun_held_by is not run:
-            self._dualrun_undo()
+        return statement.verb == "SAVEPOINT" or (self._dualrun_level is not None and statement.verb in _CHANGES_ROWS)
 
     def _dualrun_undo(self) -> None:
         """Roll everything of the shadow back. Does nothing the second time, nor after the connection was closed, which rolls back too."""
-        if self._dualrun_held_by is None:
+        if self._dualrun_session.held_by is None:
             return
         try:
-            sqlite3.Connection.rollback(self)
+            self._dualrun_perform(self._dualrun_session.undo())
+            if self._dualrun_level != self.isolation_level:
+                self.isolation_level = self._dualrun_level  # type: ignore[assignment]  # one of those sqlite3 takes, or sqlite3 says so
         except sqlite3.ProgrammingError as exc:
             if "closed" not in str(exc):
                 raise
-        self._dualrun_held_by = None
-        self._dualrun_transaction.rolled_back()
-        if self._dualrun_level != self.isolation_level:
-            self.isolation_level = self._dualrun_level  # type: ignore[assignment]  # one of those sqlite3 takes, or sqlite3 says so
+            self._dualrun_session.forget()
 
-    def _dualrun_held(self) -> bool:
-        return self.__dict__.get("_dualrun_held_by") is not None
-
-    def _dualrun_shadow(self) -> Execution | None:
-        run = current_execution()
-        self._dualrun_undo_stale(run)
-        return run if run is not None and run.shadow else None
-
-    def _dualrun_raw(self, sql: str) -> None:
-        sqlite3.Connection.cursor(self, sqlite3.Cursor).execute(sql)
+    def _dualrun_own(self, step: Step) -> int:
+        return sqlite3.Connection.cursor(self, sqlite3.Cursor).execute(step.sql).rowcount
 
 
 def patch(library: ModuleType) -> None:
@@ -268,22 +191,13 @@ def _connecting(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sql
 
 @lru_cache(maxsize=256)
 def _captured_class(base: type) -> type:
-    """The class with the capture before it in the order of resolution, so that what it calls by super() is captured as well."""
-    captured: type = CapturedConnection if issubclass(base, sqlite3.Connection) else CapturedCursor
-    if issubclass(base, captured):
-        return base
-    if base in {sqlite3.Connection, sqlite3.Cursor}:
-        return captured
-    # The class stays first: its own execute() translates placeholders, and then calls the captured one by super().
-    return type(base.__name__, (base, captured), {"__module__": base.__module__})
+    if issubclass(base, sqlite3.Connection):
+        return derived_class(base, CapturedConnection, sqlite3.Connection)
+    return derived_class(base, CapturedCursor, sqlite3.Cursor)
 
 
 def _connection(cursor: sqlite3.Cursor) -> CapturedConnection:
     return cast("CapturedConnection", cursor.connection)
-
-
-def _plain(parameters: object) -> Parameters:
-    return parameters if isinstance(parameters, Mapping) else tuple(cast("Iterable[object]", parameters))
 
 
 def _harmless_pragma(sql: str) -> str:

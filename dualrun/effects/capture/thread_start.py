@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextvars import copy_context
-from functools import partial, wraps
+from functools import wraps
 from types import ModuleType
 
-from dualrun.effects.execution import current_execution
+from dualrun.effects.execution import belonging, current_execution
 
 __all__ = ["patch"]
 
@@ -23,7 +22,7 @@ def patch(library: ModuleType) -> None:
     def starting(self: threading.Thread) -> None:
         if current_execution() is not None and not _shared(self):
             # The instance's own `run`, which a subclass may have written anew, is what the new thread calls.
-            self.run = partial(copy_context().run, self.run)  # type: ignore[method-assign]  # on this instance alone
+            self.run = belonging(self.run)  # type: ignore[method-assign]  # on this instance alone
         start(self)
 
     library.Thread.start = starting

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import io
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.message import Message
@@ -11,9 +13,12 @@ from types import ModuleType
 from typing import Any
 from urllib.response import addinfourl
 
-from dualrun.effects.capture.http_call import SHADOW_BODY, SHADOW_HEADERS, outgoing, watched
+from dualrun.effects.answers import ANSWER_MAX_BYTES
+from dualrun.effects.capture.http_call import OutgoingCall, Response, outgoing, watched
 
 __all__ = ["patch"]
+
+_FIRST_ERROR = 400
 
 
 def patch(library: ModuleType) -> None:
@@ -35,16 +40,33 @@ def _captured(open_: Callable[..., object]) -> Callable[..., object]:
         sent = b"" if body is None else bytes(body) if isinstance(body, bytes | bytearray) else None
         with outgoing(request.get_method(), request.full_url, content_type=content_type, body=sent) as call:
             if not call.perform:
-                return _shadow_response(request.full_url)
+                return _shadow_response(request.full_url, call.response)
             for name, value in call.headers.items():
                 request.add_header(name, value)
-            return open_(self, request, None, *args, **kwargs)
+            response = open_(self, request, None, *args, **kwargs)
+            if call.recorded:
+                _keep(response, call)
+            return response
 
     return captured
 
 
-def _shadow_response(url: str) -> addinfourl:
+def _keep(response: Any, call: OutgoingCall) -> None:  # noqa: ANN401 - of http.client, without types of its own for `fp`
+    """Read a short body now, and let the task read it from memory; of a longer one the task reads from the socket, past this."""
+    length = response.length
+    if length is None or length > ANSWER_MAX_BYTES or response.chunked or response.fp is None:
+        call.answered(response.status, response.headers.items(), lambda: b"" if length == 0 else None)
+        return
+    body = response.read()
+    response.fp, response.length = io.BufferedReader(io.BytesIO(body)), len(body)
+    call.answered(response.status, response.headers.items(), lambda: body)
+
+
+def _shadow_response(url: str, answer: Response) -> addinfourl:
     headers = Message()
-    for name, value in SHADOW_HEADERS.items():
+    for name, value in answer.headers.items():
         headers[name] = value
-    return addinfourl(io.BytesIO(SHADOW_BODY), headers, url, 200)
+    body = io.BytesIO(answer.body)
+    if answer.status >= _FIRST_ERROR:
+        raise urllib.error.HTTPError(url, answer.status, http.client.responses.get(answer.status, ""), headers, body)
+    return addinfourl(body, headers, url, answer.status)

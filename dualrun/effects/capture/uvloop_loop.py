@@ -41,6 +41,8 @@ def _unix(_factory: object, path: object = None, **_: object) -> None:
 
 
 def _datagram(_factory: object, _local: object = None, remote_addr: object = None, **_: object) -> None:
+    if remote_addr is None:
+        raise ShadowRefused("a shadow may not open a datagram endpoint without a remote address: where it sends to cannot be seen")
     judge_address(remote_addr)
 
 

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import os
+import smtplib
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
+import redis
 import uvloop
+from kombu.connection import Connection
 
-from dualrun.contracts import Role, Side
-from dualrun.effects import Execution, execution
+from dualrun.contracts import Role
 from dualrun.effects.guard import guard
 from dualrun.errors import ShadowRefused
+from tests.dualrun.effects.orders import running
+from tests.support.services import unique_name
 
 if TYPE_CHECKING:
-    from tests.dualrun.effects.conftest import Web
-
-
-@contextmanager
-def running(role: Role = Role.SHADOW) -> Iterator[Execution]:
-    with execution(role=role, side=Side.EVENTS, submission_id="s", task="t") as run:
-        yield run
+    from tests.dualrun.effects.conftest import Mail, Web
 
 
 def _address(url: str) -> tuple[str, int]:
@@ -150,6 +148,13 @@ def in_loop_executor(work: Callable[[], None]) -> None:
     asyncio.run(go())
 
 
+def in_second_loop(work: Callable[[], None]) -> None:
+    async def go() -> None:
+        work()
+
+    in_thread(lambda: asyncio.run(go()))
+
+
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("crossing", [in_thread, in_own_thread, in_pool, in_map, in_loop_executor])
 def test_a_thread_belongs_to_the_execution_that_starts_it(crossing: Callable[[Callable[[], None]], None], role: Role, web: Web) -> None:
@@ -160,6 +165,43 @@ def test_a_thread_belongs_to_the_execution_that_starts_it(crossing: Callable[[Ca
         crossing(work)
     assert [effect.key for effect in run.effects] == [f"POST {web.url}/from-thread"]
     assert len(web.hits) == (role is Role.AUTHORITY)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("crossing", [in_thread, in_own_thread, in_pool, in_map, in_loop_executor, in_second_loop])
+def test_from_wherever_a_shadow_writes_nothing_gets_out(
+    crossing: Callable[[Callable[[], None]], None],
+    web: Web,
+    mail: Mail,
+    postgres_url: str,
+    redis_url: str,
+    redis_prefix: str,
+    amqp_url: str,
+) -> None:
+    database, table = urlsplit(postgres_url)._replace(scheme="postgresql").geturl(), unique_name()
+
+    def work() -> None:
+        httpx.post(web.url, json={})
+        with smtplib.SMTP(mail.host, mail.port) as server:
+            server.sendmail("a@example.org", ["b@example.org"], "Subject: x\r\n\r\nx")
+        with psycopg.connect(database) as connection:
+            connection.execute(f"INSERT INTO {table} VALUES (1)")
+        with redis.Redis.from_url(redis_url) as client:
+            client.set(f"{redis_prefix}x", 1)
+        with Connection(amqp_url) as connection, connection.Producer(auto_declare=False) as producer:
+            producer.publish({}, routing_key=table)
+
+    with psycopg.connect(database, autocommit=True) as outside, redis.Redis.from_url(redis_url) as client:
+        outside.execute(f"CREATE TABLE {table} (id INTEGER)")
+        with running() as run:
+            crossing(work)
+        assert outside.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+        assert not client.exists(f"{redis_prefix}x")
+        outside.execute(f"DROP TABLE {table}")
+    assert (web.hits, mail.envelopes, mail.connections) == ([], [], 0)
+    assert [(effect.kind, effect.performed) for effect in run.effects] == [
+        (kind, False) for kind in ("http", "email", "sql", "cache", "message")
+    ]
 
 
 def test_a_pool_first_used_by_a_shadow_serves_others_afterwards(web: Web) -> None:
