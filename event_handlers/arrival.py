@@ -7,17 +7,25 @@ from datetime import UTC, datetime
 import msgspec
 
 from dualrun.broker import Message
-from dualrun.contracts import Event, NotAnEvent, Role, event_from_message
+from dualrun.contracts import Event, NotAnEvent, Role, Safety, event_from_message
 from dualrun.contracts.topology import (
     HEADER_ATTEMPT,
     HEADER_ETA,
     HEADER_EXPIRES,
     HEADER_FLAG_VERSION,
+    HEADER_REDIRECTS,
+    HEADER_RETRY_DELAYS,
     HEADER_ROLE,
+    HEADER_SAFETY,
+    HEADER_SERVICE,
+    HEADER_SHADOWED,
     HEADER_SUBMISSION_ID,
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
+    retry_delays_of,
+    safety_of,
 )
+from dualrun.inbox import claim_id
 
 __all__ = ["HEADER_NOT_BEFORE", "Arrival", "arrival_of"]
 
@@ -32,13 +40,26 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     submission_id: str | None = None
     """None for an ordinary event: it yields no outcome."""
+    service: str | None = None
+    """The service a submission is for; None for any."""
     attempt: int = 1
+    retry_delays_s: tuple[float, ...] = ()
     eta: datetime | None = None
     not_before: datetime | None = None
     expires: datetime | None = None
     submitted_at: datetime | None = None
     flag_version: int = 0
+    redirects: int = 0
     traceparent: str | None = None
+    shadowed: bool = False
+    """Whether a shadow of it will ask what the outside answered."""
+    safety: Safety | None = None
+    """Of a shadow: the safety class it runs under. None where the message does not say."""
+
+    @property
+    def claim_id(self) -> str:
+        """What is claimed to run it, as `dualrun.inbox.claim_id` says."""
+        return claim_id(self.submission_id or self.event.id, self.redirects)
 
     def is_expired(self, now: datetime) -> bool:
         """Whether nobody wants it done any more."""
@@ -71,13 +92,18 @@ def arrival_of(message: Message, lane: Role) -> Arrival:
         event=event,
         role=role,
         submission_id=submission_id,
+        service=headers.get(HEADER_SERVICE),
         attempt=max(1, _number(headers.get(HEADER_ATTEMPT), HEADER_ATTEMPT, 1)),
+        retry_delays_s=retry_delays_of(headers.get(HEADER_RETRY_DELAYS)),
         eta=_moment(headers.get(HEADER_ETA), HEADER_ETA),
         not_before=_moment(headers.get(HEADER_NOT_BEFORE), HEADER_NOT_BEFORE),
         expires=_moment(headers.get(HEADER_EXPIRES), HEADER_EXPIRES),
         submitted_at=_moment(headers.get(HEADER_SUBMITTED_AT), HEADER_SUBMITTED_AT),
         flag_version=_number(headers.get(HEADER_FLAG_VERSION), HEADER_FLAG_VERSION, 0),
+        redirects=_number(headers.get(HEADER_REDIRECTS), HEADER_REDIRECTS, 0),
         traceparent=headers.get(HEADER_TRACEPARENT),
+        shadowed=role is Role.AUTHORITY and HEADER_SHADOWED in headers,
+        safety=safety_of(headers.get(HEADER_SAFETY)),
     )
 
 

@@ -6,27 +6,39 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import msgspec
 
 from dualrun import effects
+from dualrun.breakers import BreakerBoard
 from dualrun.contracts import Effect, Failure, JsonValue, Outcome, Side, SpanRecord, State, typed_json
+from dualrun.effects.answer_store import keep, look_up
 from dualrun.telemetry import execution_span
 from event_handlers.arrival import Arrival
+from event_handlers.circuit_guard import CircuitGuard
 from event_handlers.context import Context, enter
 from event_handlers.definition import Handler
 from event_handlers.policy import TimeLimitExceeded, failure_of
 from event_handlers.publisher import EventPublisher
 
-__all__ = ["WORKER", "Attempt", "expired_outcome", "make_attempt"]
+__all__ = ["Attempt", "make_attempt", "unrun_outcome", "worker_name"]
 
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
+_UNCAPTURED = nullcontext()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+@cache
+def worker_name() -> str:
+    """Which worker this is, `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+os.register_at_fork(after_in_child=worker_name.cache_clear)
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt ended. Without an error it succeeded."""
 
     arrival: Arrival
@@ -36,6 +48,8 @@ class Attempt:
     effects_dropped: int
     spans: tuple[SpanRecord, ...]
     spans_dropped: int
+    answers_dropped: int
+    calls_unknown: int
     started_at: datetime
     elapsed_ms: float
 
@@ -55,35 +69,41 @@ class Attempt:
             effects_dropped=self.effects_dropped,
             spans=self.spans,
             spans_dropped=self.spans_dropped,
+            answers_dropped=self.answers_dropped,
+            calls_unknown=self.calls_unknown,
             attempts=arrival.attempt,
+            retry_delays_s=arrival.retry_delays_s,
             queued_ms=arrival.queued_ms(self.started_at),
             elapsed_ms=self.elapsed_ms,
             started_at=self.started_at,
             ended_at=self.started_at + timedelta(milliseconds=self.elapsed_ms),
-            worker=WORKER,
+            worker=worker_name(),
             flag_version=arrival.flag_version,
         )
 
 
-def expired_outcome(arrival: Arrival, submission_id: str, now: datetime) -> Outcome:
-    """The outcome of a submission that came too late to be run."""
+def unrun_outcome(arrival: Arrival, submission_id: str, now: datetime, state: State) -> Outcome:
+    """The outcome of a submission that came too late to be run, or is not wanted any more."""
     return Outcome(
         submission_id=submission_id,
         task=arrival.event.type,
         side=Side.EVENTS,
         role=arrival.role,
-        state=State.EXPIRED,
+        state=state,
         attempts=arrival.attempt,
+        retry_delays_s=arrival.retry_delays_s,
         queued_ms=arrival.queued_ms(now),
         elapsed_ms=0.0,
         started_at=now,
         ended_at=now,
-        worker=WORKER,
+        worker=worker_name(),
         flag_version=arrival.flag_version,
     )
 
 
-async def make_attempt(handler: Handler, arrival: Arrival, publisher: EventPublisher) -> Attempt:
+async def make_attempt(
+    handler: Handler, arrival: Arrival, publisher: EventPublisher, circuits: CircuitGuard, breakers: BreakerBoard | None = None
+) -> Attempt:
     """Run the handler once. Only a cancellation from outside is raised; whatever else ends the handler is in the attempt."""
     started_at, began = datetime.now(UTC), time.perf_counter()
     value: JsonValue = None
@@ -93,8 +113,12 @@ async def make_attempt(handler: Handler, arrival: Arrival, publisher: EventPubli
         execution_span(handler.task, traceparent=arrival.traceparent, submission_id=identity, side=Side.EVENTS, role=arrival.role) as trace,
         _capture(arrival) as run,
     ):
+        if run is not None and run.shadow:
+            await asyncio.to_thread(look_up, run)
+            # The look-up is not the handler's time.
+            began = time.perf_counter()
         try:
-            value = typed_json.encode(await _invoke(handler, arrival, publisher))
+            value = typed_json.encode(await _invoke(handler, arrival, publisher, circuits, breakers))
         except asyncio.CancelledError as exc:
             # Unless the worker cancelled it, the handler awaited something that was cancelled: a failure like any other.
             if _is_cancelled_from_outside():
@@ -105,6 +129,9 @@ async def make_attempt(handler: Handler, arrival: Arrival, publisher: EventPubli
         elapsed_ms = (time.perf_counter() - began) * 1e3
         if error is not None:
             trace.failed(type(error).__name__)
+        if run is not None:
+            await run.finish()
+            keep(run)
     return Attempt(
         arrival=arrival,
         value=value,
@@ -113,13 +140,18 @@ async def make_attempt(handler: Handler, arrival: Arrival, publisher: EventPubli
         effects_dropped=run.effects_dropped if run is not None else 0,
         spans=trace.spans,
         spans_dropped=trace.dropped,
+        answers_dropped=run.answers_dropped if run is not None else 0,
+        calls_unknown=run.calls_unknown if run is not None else 0,
         started_at=started_at,
         elapsed_ms=elapsed_ms,
     )
 
 
-async def _invoke(handler: Handler, arrival: Arrival, publisher: EventPublisher) -> object:
-    limit_s = handler.policy.time_limit_s
+async def _invoke(
+    handler: Handler, arrival: Arrival, publisher: EventPublisher, circuits: CircuitGuard, breakers: BreakerBoard | None
+) -> object:
+    policy = handler.policy
+    limit_s = policy.time_limit_s
     context = Context(
         event=arrival.event,
         task=handler.task,
@@ -128,14 +160,22 @@ async def _invoke(handler: Handler, arrival: Arrival, publisher: EventPublisher)
         attempt=arrival.attempt,
         ends_at=None if limit_s is None else time.monotonic() + limit_s,
         publisher=publisher,
+        breakers=breakers,
     )
     enter(context)
+    if policy.breaker is None:
+        return await _within_limit(handler, context, limit_s)
+    async with circuits.guarding(handler.task, policy.breaker, policy.breaker_counts):
+        return await _within_limit(handler, context, limit_s)
+
+
+async def _within_limit(handler: Handler, context: Context, limit_s: float | None) -> object:
     if limit_s is None:
-        return await handler.invoke(arrival.event, context)
+        return await handler.invoke(context.event, context)
     limit = asyncio.timeout(limit_s)
     try:
         async with limit:
-            return await handler.invoke(arrival.event, context)
+            return await handler.invoke(context.event, context)
     except TimeoutError as exc:
         # A TimeoutError of the handler's own, from a client library, is not the limit.
         if limit.expired():
@@ -148,11 +188,15 @@ def _is_cancelled_from_outside() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-@contextmanager
-def _capture(arrival: Arrival) -> Iterator[effects.Execution | None]:
+def _capture(arrival: Arrival) -> AbstractContextManager[effects.Execution | None]:
     """Capture the effects of a submission; those of an ordinary event are nobody's to compare."""
     if arrival.submission_id is None:
-        yield None
-        return
-    with effects.execution(role=arrival.role, side=Side.EVENTS, submission_id=arrival.submission_id, task=arrival.event.type) as run:
-        yield run
+        return _UNCAPTURED
+    return effects.execution(
+        role=arrival.role,
+        side=Side.EVENTS,
+        submission_id=arrival.submission_id,
+        task=arrival.event.type,
+        recorded=arrival.shadowed,
+        safety=arrival.safety,
+    )

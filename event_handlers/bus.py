@@ -1,4 +1,4 @@
-"""The event bus: publish, and subscribe by pattern."""
+"""The event bus: publish, request, subscribe and cancel."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from dualrun.breakers import BreakerBoard
 from dualrun.broker import Broker, Exchange, Queue, Topology
 from dualrun.contracts import Event, Role
-from dualrun.contracts.topology import EVENTS_EXCHANGE
+from dualrun.contracts.topology import service_queue
+from dualrun.errors import ConfigurationError
+from dualrun.inbox import Inbox
 from event_handlers.claiming import ClaimDesk
 from event_handlers.context import Context
 from event_handlers.definition import EventHandler, Handler
-from event_handlers.inbox import Inbox
 from event_handlers.ladder import RetryLadder
 from event_handlers.lane import Lane
+from event_handlers.ordering import InPlace, KeyOf, OrderedLane
 from event_handlers.policy import Policy
 from event_handlers.processing import Processor
-from event_handlers.publisher import EventPublisher
-from event_handlers.service_topology import DELIVERY_LIMIT, queue_with_dead_letters
+from event_handlers.publisher import EVENTS, EventPublisher
+from event_handlers.routing import Route
+from event_handlers.service_topology import DELIVERY_LIMIT, MAX_PRIORITY, queue_with_dead_letters
 
 __all__ = ["EventBus", "OnEvent"]
 
@@ -33,22 +37,35 @@ class _Subscription:
 
 
 class EventBus:
-    """Events of one service over one broker; broker and inbox are opened and closed by whoever made them."""
+    """Events of one service over one broker; broker, inbox and board of breakers are opened and closed by whoever made them."""
 
-    def __init__(self, broker: Broker, service: str, *, concurrency: int = 16, inbox: Inbox | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        service: str,
+        *,
+        concurrency: int = 16,
+        prefetch: int | None = None,
+        inbox: Inbox | None = None,
+        breakers: BreakerBoard | None = None,
+    ) -> None:
         self._broker = broker
         self._concurrency = concurrency
+        self._prefetch = prefetch
         self._inbox = inbox
+        self._breakers = breakers
         self._ladder = RetryLadder(broker)
         self._subscriptions: list[_Subscription] = []
         self._is_started = False
         self.publisher = EventPublisher(broker, f"/{service}")
         self.publish = self.publisher.publish
         """As `EventPublisher.publish`."""
+        self.request = self.publisher.request
+        """As `EventPublisher.request`."""
 
     async def start(self) -> None:
         """Begin to deliver. Raises `BrokerUnavailable`."""
-        await self._broker.declare(Topology(exchanges=(Exchange(EVENTS_EXCHANGE),)))
+        await self._broker.declare(Topology(exchanges=(EVENTS,)))
         self._is_started = True
         for subscription in self._subscriptions:
             await self._open(subscription)
@@ -62,15 +79,29 @@ class EventBus:
         await asyncio.gather(*(subscription.desk.stop() for subscription in self._subscriptions if subscription.desk is not None))
 
     async def subscribe(
-        self, patterns: Iterable[str], handler: EventHandler | OnEvent, *, queue: str, policy: Policy | None = None
+        self,
+        routes: Iterable[Route],
+        handler: EventHandler | OnEvent,
+        *,
+        queue: str,
+        exchange: Exchange = EVENTS,
+        policy: Policy | None = None,
+        ordered_by: KeyOf | None = None,
+        priorities: bool = False,
     ) -> None:
-        """Have events whose type matches a pattern (`*` one word, `#` any number) handled.
+        """Have events handled that an exchange routes here: by default those whose type matches a pattern (`*` one word, `#` any number).
 
-        Who subscribes with the same `queue` name shares the work; another name gets its own copy of each event. An event that fails as
-        often as the policy allows goes to the queue's dead letters. With an inbox, an event that was handled is not handled again, queue by
-        queue. Raises `BrokerUnavailable` once the bus is started.
+        Who subscribes with the same `queue` name shares the work; another name gets its own copy of each event. The queue is durable and
+        stays bound when nobody consumes. An event that fails as often as the policy allows goes to the queue's dead letters. With an inbox,
+        an event that was handled is not handled again, queue by queue.
+
+        With `ordered_by`, events for which it gives the same key are handled one after another as they were published, by one process at a
+        time; an event that fails holds up those of its key until its attempts are over. With `priorities`, events published with a higher
+        `priority` come first; the queue is then kept by one node of RabbitMQ, and a message that kills its worker comes again for ever.
+
+        Raises `ConfigurationError`; `BrokerUnavailable` once the bus is started.
         """
-        name = f"dualrun.events.{queue}"
+        name = service_queue(queue)
         desk = None if self._inbox is None else ClaimDesk(self._inbox, name)
         processor = Processor(
             role=Role.AUTHORITY,
@@ -78,14 +109,41 @@ class EventBus:
             broker=self._broker,
             publisher=self.publisher,
             recorder=None,
-            ladder=self._ladder,
+            ladder=self._ladder if ordered_by is None else InPlace(),
             desk=desk,
+            breakers=self._breakers,
         )
-        topology = queue_with_dead_letters(Queue(name=name, delivery_limit=DELIVERY_LIMIT), EVENTS_EXCHANGE, tuple(patterns))
-        subscription = _Subscription(topology, Lane(self._broker, name, processor.process, concurrency=self._concurrency), desk)
+        properties = Queue(
+            name=name,
+            delivery_limit=DELIVERY_LIMIT,
+            single_active_consumer=ordered_by is not None,
+            max_priority=MAX_PRIORITY if priorities else None,
+        )
+        subscription = _Subscription(
+            queue_with_dead_letters(properties, exchange, tuple(routes)), self._lane(name, processor, ordered_by), desk
+        )
         self._subscriptions.append(subscription)
         if self._is_started:
             await self._open(subscription)
+
+    async def cancel(self, queue: str, event_id: str) -> bool:
+        """Have an event not handled any more by who subscribed as `queue`; needs the inbox its workers have.
+
+        One that waits, for a place, a retry or its time, ends as revoked when it comes. One that is being handled is cancelled: its handler
+        sees `asyncio.CancelledError`, at once in this process, in others when they next renew their claims. What is done stays done. False
+        where the inbox is out of reach, so that nobody knows. Raises `ConfigurationError` without an inbox.
+        """
+        if self._inbox is None:
+            raise ConfigurationError("events can be cancelled where an inbox remembers it: EventBus(..., inbox=...)")
+        name = service_queue(queue)
+        known = (subscription.desk for subscription in self._subscriptions if subscription.lane.queue == name)
+        desk = next((desk for desk in known if desk is not None), None) or ClaimDesk(self._inbox, name)
+        return await desk.cancel(event_id)
+
+    def _lane(self, queue: str, processor: Processor, ordered_by: KeyOf | None) -> Lane:
+        if ordered_by is None:
+            return Lane(self._broker, queue, processor.process, concurrency=self._concurrency, prefetch=self._prefetch)
+        return OrderedLane(self._broker, queue, processor.process, ordered_by, concurrency=self._concurrency, prefetch=self._prefetch)
 
     async def _open(self, subscription: _Subscription) -> None:
         await self._broker.declare(subscription.topology)

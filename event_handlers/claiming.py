@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from event_handlers.inbox import Change, Claim, ClaimRequest, ClaimState, Inbox, InboxUnavailable, Verb
+from dualrun.inbox import Change, Claim, ClaimRequest, ClaimState, Inbox, InboxUnavailable, Verb, claim_key
 
 __all__ = ["ClaimDesk", "Ticket"]
 
@@ -26,13 +26,23 @@ R = TypeVar("R")
 class Ticket:
     """One wish to run one attempt, and the answer."""
 
-    __slots__ = ("claim", "key", "token")
+    __slots__ = ("claim", "is_cancelled", "key", "running", "token")
 
     def __init__(self, key: str, token: str) -> None:
         self.key = key
         self.token = token
         self.claim: Claim | None = None
         """None where the inbox is out of reach."""
+        self.running: asyncio.Task[object] | None = None
+        """The handler at work."""
+        self.is_cancelled = False
+        """The event is not wanted any more; its handler was cancelled, if it was at work."""
+
+    def cancel(self) -> None:
+        """Cancel the handler, if it is at work."""
+        if self.running is not None and not self.is_cancelled:
+            self.is_cancelled = True
+            self.running.cancel()
 
 
 class _Batch(Generic[T, R]):
@@ -76,10 +86,18 @@ class ClaimDesk:
         self._owner = secrets.token_hex(6)
         self._number = itertools.count()
         self._held: dict[str, Ticket] = {}
+        self._attended: dict[str, Ticket] = {}
         self._claims = _Batch(self._claim)
+        self._looks = _Batch(self._look)
         self._changes = _Batch(self._change)
         self._renewing: asyncio.Task[None] | None = None
         self._away_until_s = 0.0
+        self._away_since_s: float | None = None
+
+    @property
+    def away_s(self) -> float:
+        """How long the inbox has been out of reach; 0 while it answers."""
+        return 0.0 if self._away_since_s is None else asyncio.get_running_loop().time() - self._away_since_s
 
     def start(self) -> None:
         """Begin to renew what is held."""
@@ -92,11 +110,12 @@ class ClaimDesk:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._renewing
         await self._claims.finish()
+        await self._looks.finish()
         await self._changes.finish()
 
     async def claim(self, event_id: str, attempt: int) -> Ticket:
         """Ask for one attempt; what is ours is renewed until it is completed or released."""
-        ticket = Ticket(f"{self._scope}:{event_id}", f"{self._owner}:{next(self._number)}")
+        ticket = Ticket(claim_key(self._scope, event_id), f"{self._owner}:{next(self._number)}")
         answer = await self._claims.put(ClaimRequest(ticket.key, ticket.token, attempt))
         if isinstance(answer, InboxUnavailable):
             return ticket
@@ -104,6 +123,20 @@ class ClaimDesk:
         if answer.state is ClaimState.OURS:
             self._held[ticket.token] = ticket
         return ticket
+
+    async def attend(self, event_id: str) -> Ticket:
+        """Follow an event that needs no claim, until `leave`: its ticket says whether it is wanted, and is told when it is not any more.
+
+        It is wanted while the inbox is out of reach.
+        """
+        ticket = Ticket(claim_key(self._scope, event_id), f"{self._owner}:{next(self._number)}")
+        ticket.is_cancelled = await self._looks.put(ticket.key) is True
+        self._attended[ticket.token] = ticket
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Follow it no more."""
+        self._attended.pop(ticket.token, None)
 
     async def complete(self, ticket: Ticket, result: bytes) -> bool:
         """Have it done, with its result; False where the inbox is out of reach."""
@@ -116,6 +149,12 @@ class ClaimDesk:
         """Free it for a later attempt, whose message is on its way."""
         self._held.pop(ticket.token, None)
         await self._changes.put(Change(Verb.RELEASE, ticket.key, ticket.token, next_attempt=next_attempt))
+
+    async def cancel(self, event_id: str) -> bool:
+        """Have an event not run any more, wherever it is; False where the inbox is out of reach."""
+        answer = await self._changes.put(Change(Verb.CANCEL, claim_key(self._scope, event_id)))
+        await self._cancel_held()
+        return answer is None
 
     def release(self, ticket: Ticket) -> None:
         """Free it soon, unless it is completed."""
@@ -135,7 +174,17 @@ class ClaimDesk:
     async def _claim(self, requests: Sequence[ClaimRequest]) -> Sequence[Claim]:
         self._check_away()
         try:
-            return await self._inbox.claim(requests)
+            claims = await self._inbox.claim(requests)
+        except InboxUnavailable as exc:
+            self._note_away(exc)
+            raise
+        self._away_since_s = None
+        return claims
+
+    async def _look(self, keys: Sequence[str]) -> Sequence[bool]:
+        self._check_away()
+        try:
+            return await self._inbox.cancelled(keys)
         except InboxUnavailable as exc:
             self._note_away(exc)
             raise
@@ -154,10 +203,26 @@ class ClaimDesk:
             raise InboxUnavailable("was out of reach a moment ago")
 
     def _note_away(self, exc: InboxUnavailable) -> None:
-        self._away_until_s = asyncio.get_running_loop().time() + _AWAY_S
+        now_s = asyncio.get_running_loop().time()
+        self._away_until_s = now_s + _AWAY_S
+        if self._away_since_s is None:
+            self._away_since_s = now_s
         log.warning("inbox_away", extra={"scope": self._scope, "error": str(exc)})
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._inbox.lease_s / 3)
             await asyncio.gather(*(self._changes.put(Change(Verb.RENEW, held.key, held.token)) for held in list(self._held.values())))
+            await self._cancel_held()
+
+    async def _cancel_held(self) -> None:
+        """Cancel those of our handlers whose events are not wanted any more."""
+        held = [*self._held.values(), *self._attended.values()]
+        try:
+            self._check_away()
+            cancelled = await self._inbox.cancelled([ticket.key for ticket in held])
+        except InboxUnavailable:
+            return
+        for ticket, is_cancelled in zip(held, cancelled, strict=True):
+            if is_cancelled:
+                ticket.cancel()

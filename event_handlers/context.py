@@ -9,12 +9,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dualrun.breakers import BreakerBoard
 from dualrun.contracts import Event, Role
 
 if TYPE_CHECKING:
     from event_handlers.publisher import EventPublisher
 
-__all__ = ["Context", "current_context"]
+__all__ = ["Context", "current_context", "enter", "is_in_shadow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class Context:
     ends_at: float | None = None
     """When the time limit strikes, by `time.monotonic()`; None where there is none."""
     publisher: EventPublisher
+    breakers: BreakerBoard | None = None
+    """Where circuits are shared with other processes; None where they are not."""
 
     @property
     def time_left_s(self) -> float | None:
@@ -41,7 +44,8 @@ class Context:
     @property
     def log_extra(self) -> Mapping[str, object]:
         """What every log record of this run carries."""
-        return {"submission_id": self.submission_id or self.event.id, "task": self.task, "role": self.role.value, "attempt": self.attempt}
+        whose = {"event_id": self.event.id} if self.submission_id is None else {"submission_id": self.submission_id}
+        return {**whose, "task": self.task, "role": self.role.value, "attempt": self.attempt}
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -55,6 +59,12 @@ _current: ContextVar[Context | None] = ContextVar("event_context", default=None)
 def current_context() -> Context | None:
     """The context of the handler this code runs in; None outside of any."""
     return _current.get()
+
+
+def is_in_shadow() -> bool:
+    """Whether this code runs in a handler whose effects are held back."""
+    context = _current.get()
+    return context is not None and context.role is Role.SHADOW
 
 
 def enter(context: Context) -> None:

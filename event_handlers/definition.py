@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from dualrun.contracts import Event, JsonObject, Parameter, ServedTask
 from dualrun.contracts.topology import EVENTS_EXCHANGE
 from dualrun.errors import ConfigurationError
+from event_handlers.breaker import Breaker
 from event_handlers.context import Context
+from event_handlers.dependencies import Dependency, OpenDependencies
 from event_handlers.payload import model_of
 from event_handlers.policy import OnInboxAway, Policy
+from event_handlers.threads import handler_threads
 
 __all__ = ["EventHandler", "Handler", "handler", "handler_of", "handlers_of"]
 
 _ATTRIBUTE = "__event_handler__"
-_Function = TypeVar("_Function", bound=Callable[..., Awaitable[Any]])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class EventHandler(ABC):
@@ -54,10 +57,27 @@ class Handler:
     """Bind the payload and run. Raises `InvalidPayload` before anything of the user's has run, else what the handler raises."""
     parameters: tuple[Parameter, ...] | None = None
     schema: JsonObject | None = None
+    needs: Mapping[str, Dependency] = field(default_factory=dict)
+    """Parameters that are given an opened dependency."""
+    invoke_with: Callable[[Mapping[str, object]], Callable[[Event, Context], Awaitable[object]]] | None = None
+    """Makes an `invoke` that gives these arguments too."""
 
-    def served(self) -> ServedTask:
-        """What a worker announces of it."""
-        return ServedTask(task=self.task, parameters=self.parameters, schema=self.schema, exchange=EVENTS_EXCHANGE, routing_key=self.task)
+    def given(self, opened: OpenDependencies) -> Handler:
+        """The handler with its dependencies."""
+        if self.invoke_with is None or not self.needs:
+            return self
+        return replace(self, invoke=self.invoke_with(opened.given(self.needs)))
+
+    def served(self, service: str = "") -> ServedTask:
+        """What a worker of the service announces of it."""
+        return ServedTask(
+            task=self.task,
+            parameters=self.parameters,
+            schema=self.schema,
+            service=service,
+            exchange=EVENTS_EXCHANGE,
+            routing_key=self.task,
+        )
 
 
 def handler(
@@ -65,25 +85,40 @@ def handler(
     *,
     max_attempts: int = 1,
     retry_delay_s: float | Sequence[float] = 1.0,
+    retry_jitter: bool = False,
     retry_on: tuple[type[Exception], ...] = (),
     time_limit_s: float | None = None,
     on_inbox_away: OnInboxAway = "run",
+    breaker: Breaker | None = None,
 ) -> Callable[[_Function], _Function]:
-    """Make an async function the handler of one task. The function stays what it is and can be called directly.
+    """Make a function the handler of one task: `async def`, or `def`, which runs in a thread. It can still be called directly.
 
-    Its signature is the payload: annotations are checked strictly, unknown fields refused. A parameter annotated `Context` is injected. A
-    single parameter named `payload` whose annotation is a msgspec Struct or a dataclass takes the whole payload.
+    A thread cannot be cancelled: past its time limit, or when the worker stops, it goes on while its event counts as failed, or goes back.
+
+    Its signature is the payload: annotations are checked strictly, unknown fields refused. A parameter annotated `Context` is injected, one
+    annotated `Annotated[..., a_dependency]` is given what that opened. A single parameter named `payload` whose annotation is a msgspec
+    Struct or a dataclass takes the whole payload.
 
     `max_attempts` counts the first one; another attempt follows `Retry` and the errors of `retry_on`, `retry_delay_s` seconds later
-    (several: one an attempt, the last one repeats). `time_limit_s` is for one attempt. Raises `ConfigurationError` at import.
+    (several: one an attempt, the last one repeats), or with `retry_jitter` after a random part of that. `time_limit_s` is for one attempt.
+    Raises `ConfigurationError` at import.
 
     An event that was completed is not run again when its message comes twice. That is remembered in the inbox (Redis); while it is out of
     reach, `on_inbox_away="run"` runs events all the same, at least once each (logged and counted as unclaimed), and `"wait"` parks them
     until it is back.
+
+    With a `breaker`, a handler that keeps failing (errors of `retry_on`, `Retry`, its time limit) is left in peace for a while, in every
+    process of the service: its events wait, and no attempt is counted.
     """
     delays = tuple(retry_delay_s) if isinstance(retry_delay_s, Sequence) else (retry_delay_s,)
     policy = Policy(
-        max_attempts=max_attempts, retry_delays_s=delays, retry_on=retry_on, time_limit_s=time_limit_s, on_inbox_away=on_inbox_away
+        max_attempts=max_attempts,
+        retry_delays_s=delays,
+        retry_jitter=retry_jitter,
+        retry_on=retry_on,
+        time_limit_s=time_limit_s,
+        on_inbox_away=on_inbox_away,
+        breaker=breaker,
     )
 
     def define(function: _Function) -> _Function:
@@ -118,26 +153,33 @@ def handlers_of(instance: EventHandler) -> list[Handler]:
     ]
 
 
-def _from_function(task: str, function: Callable[..., Awaitable[object]], policy: Policy) -> Handler:
+def _from_function(task: str, function: Callable[..., Any], policy: Policy) -> Handler:
     origin = f"{function.__module__}:{function.__qualname__}"
-    if not inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"{origin} is not an async function: write `async def`")
+    if not inspect.isfunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(f"{origin} is no function that returns its result: write `async def`, or `def` to run in a thread")
     model = model_of(function)
+    is_async = inspect.iscoroutinefunction(function)
 
-    async def invoke(event: Event, context: Context) -> object:
-        arguments = model.arguments_of(event.payload)
-        if model.context_name is not None:
-            arguments[model.context_name] = context
-        return await function(**arguments)
+    def invoke_with(given: Mapping[str, object]) -> Callable[[Event, Context], Awaitable[object]]:
+        async def invoke(event: Event, context: Context) -> object:
+            arguments = model.arguments_of(event.payload)
+            if model.context_name is not None:
+                arguments[model.context_name] = context
+            arguments |= given
+            return await (function(**arguments) if is_async else handler_threads.run(function, arguments))
+
+        return invoke
 
     return Handler(
         task=_checked_type(task, origin),
         policy=policy,
         origin=origin,
         function=function,
-        invoke=invoke,
+        invoke=invoke_with({}),
         parameters=model.parameters,
         schema=model.schema,
+        needs=model.needs,
+        invoke_with=invoke_with,
     )
 
 

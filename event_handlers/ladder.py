@@ -9,18 +9,19 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from dualrun.broker import Broker, Message, Queue, Topology
 from dualrun.broker.headers import fresh_headers
-from dualrun.contracts.topology import HEADER_ATTEMPT, retry_queue
+from dualrun.contracts.topology import HEADER_ATTEMPT, HEADER_RETRY_DELAYS, RETRY_STEPS_S, retry_delays_with, retry_queue
 from dualrun.errors import BrokerError, Unroutable
 from event_handlers.arrival import HEADER_NOT_BEFORE
 
-__all__ = ["STEPS_S", "RetryLadder", "step_down_s", "step_up_s"]
+__all__ = ["STEPS_S", "Ladder", "RetryLadder", "step_down_s", "step_up_s", "waiting_queue"]
 
 log = logging.getLogger(__name__)
 
-STEPS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+STEPS_S = RETRY_STEPS_S
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -34,6 +35,24 @@ def step_down_s(wait_s: float) -> float:
     return next((step for step in reversed(STEPS_S) if step <= wait_s), STEPS_S[0])
 
 
+def waiting_queue(queue: str, step_s: float) -> Queue:
+    """Where messages of `queue` wait for one step."""
+    delay_ms = round(step_s * 1e3)
+    return Queue(name=retry_queue(queue, delay_ms), message_ttl_ms=delay_ms, dead_letter_exchange="", dead_letter_routing_key=queue)
+
+
+class Ladder(Protocol):
+    """Where messages wait until they are due."""
+
+    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int) -> None:
+        """Have the message come back to `queue` as that attempt, no sooner than in `delay_s`. Returns when that is certain."""
+        ...
+
+    async def park(self, message: Message, queue: str, wait_s: float) -> None:
+        """Have the message come back to `queue` unchanged: when it is due, or sooner, to be parked again. Returns when that is certain."""
+        ...
+
+
 class RetryLadder:
     """The retry queues of one broker, declared when first used."""
 
@@ -42,16 +61,16 @@ class RetryLadder:
         self._declared: set[str] = set()
 
     async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int) -> None:
-        """Have the message come back to `queue` as that attempt, in `delay_s` rounded up to a step. Returns when that is certain."""
+        """As `Ladder`; the delay is rounded up to a step."""
         headers = fresh_headers(message.headers)
         headers.pop(HEADER_NOT_BEFORE, None)
         headers[HEADER_ATTEMPT] = str(attempt)
+        headers[HEADER_RETRY_DELAYS] = retry_delays_with(headers.get(HEADER_RETRY_DELAYS), delay_s)
         if delay_s > STEPS_S[-1]:
             headers[HEADER_NOT_BEFORE] = (datetime.now(UTC) + timedelta(seconds=delay_s)).isoformat()
         await self._publish(replace(message, headers=headers), queue, step_up_s(delay_s))
 
     async def park(self, message: Message, queue: str, wait_s: float) -> None:
-        """Have the message come back to `queue` unchanged: when it is due, or sooner, to be parked again. Returns when that is certain."""
         await self._publish(replace(message, headers=fresh_headers(message.headers)), queue, step_down_s(wait_s))
 
     async def _publish(self, message: Message, queue: str, step_s: float) -> None:
@@ -74,6 +93,5 @@ class RetryLadder:
     async def _declare(self, name: str, queue: str, step_s: float) -> None:
         if name in self._declared:
             return
-        waiting = Queue(name=name, message_ttl_ms=round(step_s * 1e3), dead_letter_exchange="", dead_letter_routing_key=queue)
-        await self._broker.declare(Topology(queues=(waiting,)))
+        await self._broker.declare(Topology(queues=(waiting_queue(queue, step_s),)))
         self._declared.add(name)

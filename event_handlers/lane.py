@@ -18,7 +18,14 @@ class Lane:
     """Runs `work` for each delivery of a queue, at most `concurrency` at a time. `work` settles the delivery as its last step."""
 
     def __init__(
-        self, broker: Broker, queue: str, work: Callable[[Delivery], Awaitable[None]], *, concurrency: int, prefetch: int | None = None
+        self,
+        broker: Broker,
+        queue: str,
+        work: Callable[[Delivery], Awaitable[None]],
+        *,
+        concurrency: int,
+        prefetch: int | None = None,
+        needs_no_room: Callable[[Delivery], bool] | None = None,
     ) -> None:
         self.queue = queue
         self._broker = broker
@@ -26,13 +33,26 @@ class Lane:
         self._concurrency = concurrency
         # Beyond those at work: some whose outcomes are being confirmed, and some to go on with at once.
         self._prefetch = max(64, concurrency * 2) if prefetch is None else prefetch
+        # Asked only of what would have to wait.
+        self._needs_no_room = needs_no_room
         self._waiting: deque[Delivery] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._consumer: Consumer | None = None
         self._is_closing = False
 
+    @property
+    def running(self) -> int:
+        """Deliveries at work."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries in hand whose turn has not come."""
+        return len(self._waiting)
+
     async def start(self) -> None:
         """Begin to consume. Raises `BrokerUnavailable`."""
+        self._is_closing = False
         self._consumer = await self._broker.consume(self.queue, self._on_delivery, prefetch=self._prefetch)
 
     async def close(self) -> None:
@@ -43,6 +63,12 @@ class Lane:
             await consumer.cancel()
         while self._waiting:
             self._waiting.popleft().requeue()
+
+    def look_again(self) -> None:
+        """Begin what waits for room and has come to need none."""
+        waiting, self._waiting = self._waiting, deque()
+        for delivery in waiting:
+            self._on_delivery(delivery)
 
     async def drain(self, patience_s: float) -> None:
         """Wait so long for what runs; cancel the rest, which goes back."""
@@ -57,7 +83,7 @@ class Lane:
     def _on_delivery(self, delivery: Delivery) -> None:
         if self._is_closing:
             delivery.requeue()
-        elif len(self._running) < self._concurrency:
+        elif len(self._running) < self._concurrency or (self._needs_no_room is not None and self._needs_no_room(delivery)):
             self._begin(delivery)
         else:
             self._waiting.append(delivery)
@@ -69,15 +95,19 @@ class Lane:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._waiting and not self._is_closing:
+        if self._waiting and len(self._running) < self._concurrency and not self._is_closing:
             self._begin(self._waiting.popleft())
 
     async def _run(self, delivery: Delivery) -> None:
         try:
             await self._work(delivery)
         except asyncio.CancelledError:
-            delivery.requeue()
+            self._give_back(delivery)
         except Exception:
             # The consumer loop: what fails here is the worker's own fault, and may pass with another worker.
             log.exception("delivery_failed", extra={"queue": self.queue})
             delivery.requeue()
+
+    def _give_back(self, delivery: Delivery) -> None:
+        """What becomes of a delivery whose work was cut short."""
+        delivery.requeue()

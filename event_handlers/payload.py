@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, is_dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -17,6 +17,7 @@ import msgspec
 from dualrun.contracts import JsonObject, Parameter, typed_json
 from dualrun.errors import ConfigurationError, DualrunError
 from event_handlers.context import Context
+from event_handlers.dependencies import Dependency, needs_of
 from event_handlers.payload_schema import schema_of
 
 __all__ = ["InvalidPayload", "PayloadModel", "model_of"]
@@ -42,11 +43,13 @@ class PayloadModel:
     """The parameter the context is injected into."""
     is_whole: bool
     """True where one parameter takes the payload as a whole."""
+    needs: Mapping[str, Dependency] = field(default_factory=dict)
+    """Parameters that are given an opened dependency."""
 
     def arguments_of(self, payload: JsonObject) -> dict[str, object]:
         """Keyword arguments for the handler. Raises `InvalidPayload`."""
-        unknown = sorted(payload.keys() - self.fields)
-        if unknown:
+        if not payload.keys() <= self.fields:
+            unknown = sorted(payload.keys() - self.fields)
             raise InvalidPayload(f"unknown field{'s'[: len(unknown) > 1]} {', '.join(unknown)}: known are {', '.join(sorted(self.fields))}")
         try:
             model: object = msgspec.convert(typed_json.decode(payload), self.type, strict=True)
@@ -73,11 +76,14 @@ def model_of(function: Callable[..., object]) -> PayloadModel:
     contexts = [parameter.name for parameter in parameters if _is_context(hints.get(parameter.name))]
     if len(contexts) > 1:
         raise ConfigurationError(f"{where}: {' and '.join(contexts)} are both annotated Context; one is enough")
-    own = [parameter for parameter in parameters if parameter.name not in contexts]
+    needs = needs_of(hints)
+    own = [parameter for parameter in parameters if parameter.name not in contexts and parameter.name not in needs]
     context_name = contexts[0] if contexts else None
     if len(own) == 1 and own[0].name == _WHOLE and _is_model(hints.get(_WHOLE)):
-        return _whole_model(hints[_WHOLE], context_name, where)
-    return _signature_model(function, own, hints, context_name, where)
+        model = _whole_model(hints[_WHOLE], context_name, where)
+    else:
+        model = _signature_model(function, own, hints, context_name, where)
+    return replace(model, needs=needs)
 
 
 def _hints(function: Callable[..., object], where: str) -> dict[str, Any]:
@@ -104,10 +110,10 @@ def _whole_model(model: type, context_name: str | None, where: str) -> PayloadMo
     if not isinstance(fields, msgspec.inspect.StructType | msgspec.inspect.DataclassType) or getattr(fields, "array_like", False):
         raise ConfigurationError(f"{where}: {model.__name__} is not an object in JSON")
     return PayloadModel(
-        parameters=tuple(Parameter(name=field.encode_name, required=field.required, keyword_only=True) for field in fields.fields),
+        parameters=tuple(Parameter(name=part.encode_name, required=part.required, keyword_only=True) for part in fields.fields),
         schema=_schema(model, where),
         type=model,
-        fields=frozenset(field.encode_name for field in fields.fields),
+        fields=frozenset(part.encode_name for part in fields.fields),
         context_name=context_name,
         is_whole=True,
     )

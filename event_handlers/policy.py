@@ -1,7 +1,8 @@
-"""How often an event is tried, and when again: pure rules, no clock."""
+"""How often an event is tried, and when again: rules, no clock."""
 
 from __future__ import annotations
 
+import random
 import traceback
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -9,9 +10,10 @@ from typing import Literal, TypeAlias
 from dualrun.contracts import Failure
 from dualrun.contracts.typed_json import UnserializableValue
 from dualrun.errors import ConfigurationError, DualrunError
+from event_handlers.breaker import Breaker
 from event_handlers.payload import InvalidPayload
 
-__all__ = ["DoNotRetry", "OnInboxAway", "Policy", "Retry", "TimeLimitExceeded", "failure_of"]
+__all__ = ["DoNotRetry", "NotNow", "OnInboxAway", "Policy", "Retry", "TimeLimitExceeded", "failure_of"]
 
 OnInboxAway: TypeAlias = Literal["run", "wait"]
 """What is done while the inbox is out of reach, so that nobody can tell whether an event ran before. `run`: run it, at least once, logged
@@ -32,6 +34,17 @@ class Retry(DualrunError):
 
     def __init__(self, delay_s: float | None = None, reason: str = "") -> None:
         super().__init__(reason or "another attempt was asked for")
+        self.delay_s = delay_s
+
+
+class NotNow(DualrunError):
+    """Raised by a handler that cannot work now, through no fault of the event: it comes again in `delay_s`, and no attempt is counted.
+
+    That has no end of its own; an event that should not wait for ever `expires`.
+    """
+
+    def __init__(self, delay_s: float, reason: str = "") -> None:
+        super().__init__(reason or f"not before {delay_s:g} s from now")
         self.delay_s = delay_s
 
 
@@ -58,11 +71,18 @@ class Policy:
     """1 means no second attempt."""
     retry_delays_s: tuple[float, ...] = (1.0,)
     """Before the second attempt, the third, ...; the last one repeats."""
+    retry_jitter: bool = False
+    """Wait a part of each of these delays, drawn evenly from none to all of it: events that failed together come back one by one.
+
+    Source: full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, as Celery's `retry_jitter`.
+    """
     retry_on: tuple[type[Exception], ...] = ()
     """Errors worth another attempt beside `Retry`. As in Celery, none unless named."""
     time_limit_s: float | None = None
     """For one attempt."""
     on_inbox_away: OnInboxAway = "run"
+    breaker: Breaker | None = None
+    """Opens when the handler keeps failing with `retry_on`, `Retry` or at its time limit: its events then wait, and no attempt counts."""
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
@@ -71,6 +91,11 @@ class Policy:
             raise ConfigurationError(f"retry_delay_s is {self.retry_delays_s}, should be one or more times in seconds, none negative")
         if self.time_limit_s is not None and self.time_limit_s <= 0:
             raise ConfigurationError(f"time_limit_s is {self.time_limit_s}, should be more than 0, or None")
+
+    @property
+    def breaker_counts(self) -> tuple[type[Exception], ...]:
+        """Errors that say that what the handler needs is not well."""
+        return (*self.retry_on, Retry, TimeLimitExceeded)
 
     def next_delay_s(self, attempt: int, error: BaseException) -> float | None:
         """Seconds until the attempt after this one (from 1), which ended with `error`; None when there is none."""
@@ -81,14 +106,16 @@ class Policy:
         return self._delay_s(attempt) if isinstance(error, self.retry_on) else None
 
     def _delay_s(self, attempt: int) -> float:
-        return self.retry_delays_s[min(attempt, len(self.retry_delays_s)) - 1]
+        delay_s = self.retry_delays_s[min(attempt, len(self.retry_delays_s)) - 1]
+        return random.uniform(0.0, delay_s) if self.retry_jitter else delay_s  # noqa: S311 - no secret
 
 
 def failure_of(error: BaseException) -> Failure:
     """The failure a last error stands for: for `Retry` and `DoNotRetry`, the one they were raised from."""
     kind = type(error).__name__
     if isinstance(error, Retry | DoNotRetry):
-        cause = error.__cause__ or error.__context__
+        # `from None` says that what was being handled is not why.
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is not None:
             return failure_of(cause)
         kind = _TOO_OFTEN if isinstance(error, Retry) else kind

@@ -21,6 +21,7 @@ __all__ = ["BrokerOutcomeSink", "OutcomeSink", "Recorder", "encode_outcome"]
 log = logging.getLogger(__name__)
 
 _MESSAGE_MAX_BYTES = 1 << 20
+_UNENCODABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -53,6 +54,14 @@ class BrokerOutcomeSink:
 
 
 def _bodies(outcomes: Sequence[Outcome]) -> list[bytes]:
+    try:
+        body = encode_records(outcomes)
+    except _UNENCODABLE:
+        return _bodies_one_by_one(outcomes)
+    return [body] if len(body) <= _MESSAGE_MAX_BYTES else _bodies_one_by_one(outcomes)
+
+
+def _bodies_one_by_one(outcomes: Sequence[Outcome]) -> list[bytes]:
     bodies: list[bytes] = []
     members: list[bytes] = []
     size = 0
@@ -70,7 +79,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
     """One record, without the array around it. One that JSON cannot carry becomes a failure that says so."""
     try:
         return encode_records([outcome])[1:-1]
-    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as exc:
+    except _UNENCODABLE as exc:
         # Effects and spans hold what users' code gave. One that JSON cannot carry must not hold up its outcome for ever.
         log.exception("outcome_unserializable", extra={"submission_id": outcome.submission_id, "task": outcome.task})
         failure = Failure(kind="UnserializableValue", message=f"the outcome cannot be written: {type(exc).__name__}")

@@ -12,7 +12,7 @@ from dualrun.contracts import ServedTask
 from dualrun.errors import ConfigurationError
 from event_handlers.definition import EventHandler, Handler, handler_of, handlers_of
 
-__all__ = ["HandlerRegistry", "collect_handlers"]
+__all__ = ["HandlerRegistry", "collect_handlers", "members_of"]
 
 
 class HandlerRegistry:
@@ -36,9 +36,9 @@ class HandlerRegistry:
         """Every type handled, in order of its name."""
         return tuple(sorted(self._by_task))
 
-    def served(self) -> tuple[ServedTask, ...]:
-        """What a worker with these handlers announces."""
-        return tuple(self._by_task[task].served() for task in self.tasks)
+    def served(self, service: str = "") -> tuple[ServedTask, ...]:
+        """What a worker of the service with these handlers announces."""
+        return tuple(self._by_task[task].served(service) for task in self.tasks)
 
     def __iter__(self) -> Iterator[Handler]:
         return iter([self._by_task[task] for task in self.tasks])
@@ -57,21 +57,26 @@ def collect_handlers(module_name: str) -> HandlerRegistry:
     found: dict[int, Handler] = {}
     instances: list[EventHandler] = []
     classes: list[type[EventHandler]] = []
-    for module in _modules(module_name):
-        for candidate in _members(module):
-            handler = handler_of(candidate)
-            if handler is not None:
-                found[id(handler)] = _outermost(handler, candidate)
-            elif isinstance(candidate, EventHandler):
-                instances.append(candidate)
-            elif inspect.isclass(candidate) and issubclass(candidate, EventHandler) and not inspect.isabstract(candidate):
-                classes.append(candidate)
+    for candidate in members_of(module_name):
+        handler = handler_of(candidate)
+        if handler is not None:
+            found[id(handler)] = _outermost(handler, candidate)
+        elif isinstance(candidate, EventHandler):
+            instances.append(candidate)
+        elif inspect.isclass(candidate) and issubclass(candidate, EventHandler) and not inspect.isabstract(candidate):
+            classes.append(candidate)
     made = _distinct(instances)
     made += [_instance_of(kind) for kind in dict.fromkeys(classes) if not any(type(instance) is kind for instance in made)]
     handlers = [*found.values(), *(handler for instance in made for handler in handlers_of(instance))]
     if not handlers:
         raise ConfigurationError(f"no handler in {module_name!r}: decorate an async function with @handler, or subclass EventHandler")
     return HandlerRegistry(handlers)
+
+
+def members_of(module_name: str) -> Iterator[object]:
+    """What the modules of `collect_handlers` hold and do not merely import. Raises `ConfigurationError` where the module is not there."""
+    for module in _modules(module_name):
+        yield from _members(module)
 
 
 def _modules(module_name: str) -> Iterator[ModuleType]:

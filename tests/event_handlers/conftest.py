@@ -25,10 +25,10 @@ from dualrun.contracts.topology import (
     RECORDS_QUEUE,
     SHADOW_EXCHANGE,
 )
-from event_handlers import EventWorker, HandlerRegistry
+from event_handlers import EventWorker, HandlerRegistry, handler
 from event_handlers.definition import handler_of
 
-WAIT_S = 15.0
+WAIT_S = 40.0
 
 
 class World:
@@ -58,7 +58,7 @@ class World:
             self._outcomes[record.submission_id].put_nowait(record)
         delivery.ack()
 
-    async def start(self, *functions: Callable[..., Awaitable[Any]], **options: Any) -> EventWorker:
+    async def start(self, *functions: Callable[..., object], **options: Any) -> EventWorker:
         found = [handler_of(function) for function in functions]
         registry = HandlerRegistry(handler for handler in found if handler is not None)
         worker = EventWorker(self.broker, registry, service=self.service, **options)
@@ -105,3 +105,12 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+def any_handler(task: str) -> Callable[[], Awaitable[None]]:
+    """A handler that does nothing."""
+
+    @handler(task)
+    async def work() -> None: ...
+
+    return work

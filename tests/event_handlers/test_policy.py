@@ -35,6 +35,16 @@ def test_retry_names_its_own_delay_or_leaves_it_to_the_policy() -> None:
     assert [policy.next_delay_s(attempt, Retry()) for attempt in (1, 2, 3, 4)] == [1.0, 5.0, 5.0, 5.0]
 
 
+@given(st.integers(1, 5))
+def test_jitter_draws_from_the_whole_of_the_policys_delay_and_leaves_others_alone(attempt: int) -> None:
+    delays_s = (2.0, 4.0, 600.0)
+    policy = Policy(max_attempts=9, retry_delays_s=delays_s, retry_jitter=True, retry_on=(OSError,))
+    whole_s = delays_s[min(attempt, 3) - 1]
+    drawn = [policy.next_delay_s(attempt, OSError()) or 0.0 for _ in range(50)]
+    assert 0.0 <= min(drawn) < whole_s / 2 < max(drawn) <= whole_s
+    assert policy.next_delay_s(attempt, Retry(30.0)) == 30.0
+
+
 @pytest.mark.parametrize("settings", [{"max_attempts": 0}, {"retry_delays_s": ()}, {"retry_delays_s": (1.0, -1.0)}, {"time_limit_s": 0.0}])
 def test_a_policy_that_cannot_be_meant_is_refused(settings: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError):
@@ -65,6 +75,18 @@ def test_a_retry_raised_while_handling_an_error_stands_for_that_error() -> None:
     with pytest.raises(Retry) as raised:
         ask_again()
     assert failure_of(raised.value).kind == "KeyError"
+
+
+def test_a_retry_raised_from_none_ends_under_celerys_name_too() -> None:
+    def ask_again() -> None:
+        try:
+            raise KeyError("a")
+        except KeyError:
+            raise Retry from None
+
+    with pytest.raises(Retry) as raised:
+        ask_again()
+    assert failure_of(raised.value).kind == "MaxRetriesExceededError"
 
 
 def test_a_retry_of_its_own_ends_under_celerys_name() -> None:

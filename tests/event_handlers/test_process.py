@@ -18,6 +18,7 @@ from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.contracts import Side, State
 from dualrun.contracts.topology import service_queue
 from event_handlers.service_topology import service_topology
+from gateway.catalogue import RedisBreakers
 from tests.event_handlers.conftest import World
 from tests.support.eventually import becomes
 from tests.support.processes import Process, free_port
@@ -34,6 +35,14 @@ HANDLERS = """
             journal.write(f"{{number}}\\n")
         await asyncio.sleep(seconds)
         return number * 2
+"""
+
+FAILING = """
+    from event_handlers import Breaker, handler
+
+    @handler({task!r}, retry_on=(OSError,), breaker=Breaker(failures=4, reset_s=60.0))
+    async def work() -> None:
+        raise ConnectionError("down")
 """
 
 
@@ -169,3 +178,18 @@ def _as_awaited(look: Callable[[], object]) -> Callable[[], Awaitable[object]]:
         return look()
 
     return awaited
+
+
+async def test_two_processes_count_one_breakers_failures_where_the_gateway_reads_them(
+    world: World, shop: Shop, tmp_path: Path, redis_url: str, redis_prefix: str
+) -> None:
+    (tmp_path / "proj_handlers.py").write_text(dedent(FAILING).format(task=world.task))
+    reader = RedisBreakers(redis_url, redis_prefix)
+    with shop.worker("--processes", "2") as process:
+        await ready(process, 2)
+        for _ in range(4):
+            assert (await world.outcome(await world.submit({}))).state is State.FAILED
+        (shown,) = await reader.read()
+        assert (shown.service, shown.name, shown.state, shown.failures) == (world.service, world.task, "open", 4)
+        assert await asyncio.to_thread(process.stop) == 0
+    await reader.stop()

@@ -140,14 +140,6 @@ def test_a_module_missing_inside_the_users_code_is_told_as_it_is(package: Path) 
         collect_handlers("shopping")
 
 
-def test_a_plain_function_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="async def"):
-
-        @handler("cart.add")  # type: ignore[type-var]
-        def add(x: int) -> int:
-            return x
-
-
 @pytest.mark.parametrize("name", ["", "cart.*", "#", "x" * 256])
 def test_a_name_that_is_no_event_type_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="no event type"):

@@ -11,9 +11,10 @@ import pytest
 from dualrun.broker import Message
 from dualrun.contracts import Event, Outcome, Role, State, headers_of
 from dualrun.contracts.topology import EVENTS_EXCHANGE, HEADER_EXPIRES, dead_letter_queue, service_queue
+from dualrun.inbox import Change, Claim, ClaimRequest, InboxUnavailable
+from dualrun.inbox_memory import MemoryInbox
 from event_handlers import EventBus, Policy, Retry, handler
-from event_handlers.inbox import Change, Claim, ClaimRequest, InboxUnavailable
-from event_handlers.inbox_memory import MemoryInbox
+from event_handlers.claiming import ClaimDesk
 from tests.event_handlers.conftest import World
 from tests.support.eventually import becomes
 
@@ -269,3 +270,19 @@ async def _count(value: object) -> object:
 
 async def _at_least(value: int, least: int) -> bool:
     return value >= least
+
+
+async def test_how_long_the_inbox_is_away_counts_from_its_first_silence_to_its_next_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, inbox = [100.0], FailingInbox()
+    desk = ClaimDesk(inbox, "queue")
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now_s[0])
+    assert desk.away_s == 0.0
+    inbox.is_away = True
+    for passed_s in (0.0, 2.0, 7.0):
+        now_s[0] = 100.0 + passed_s
+        assert (await desk.claim("e", 1)).claim is None
+        assert desk.away_s == passed_s
+    inbox.is_away = False
+    now_s[0] = 120.0
+    assert (await desk.claim("e", 1)).claim is not None
+    assert desk.away_s == 0.0
