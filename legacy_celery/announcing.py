@@ -18,6 +18,10 @@ _ANY_NUMBER = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 class _Task(Protocol):
     run: Callable[..., object]
     serializer: str | None
+    rate_limit: str | int | float | None
+    soft_time_limit: float | None
+    time_limit: float | None
+    ignore_result: bool
 
 
 def announcement_of(app: Celery, worker: str, service: str) -> Announcement:
@@ -52,6 +56,10 @@ def _served(app: Celery, name: str, task: _Task) -> ServedTask:
         exchange=exchange,
         routing_key=routing_key,
         serializer=str(task.serializer or app.conf.task_serializer),
+        rate_limit=str(task.rate_limit or ""),
+        soft_time_limit_s=task.soft_time_limit,
+        time_limit_s=task.time_limit,
+        ignores_result=bool(task.ignore_result),
     )
 
 

@@ -5,6 +5,7 @@ Only the standard library is used, so the module can be copied into any service.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -14,13 +15,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from email.message import Message
 
-__all__ = ["GatewayUnavailable", "TaskRejected", "send_celery_task"]
+__all__ = ["GatewayUnavailable", "TaskRejected", "post_task", "send_celery_task"]
 
 _ATTEMPTS = 4
 _TIMEOUT_S = 10.0
 _PAUSE_S = 0.2
 _PAUSE_MAX_S = 5.0
-_TRY_AGAIN = frozenset({502, 503, 504})
+_TRY_AGAIN = frozenset({429, 502, 503, 504})
 
 
 class TaskRejected(Exception):
@@ -47,7 +48,8 @@ def send_celery_task(
 ) -> str:
     """Submit a task; gives the submission's id once the gateway has it safe.
 
-    The gateway is at `DUALRUN_GATEWAY_URL`. A connection that fails, or a gateway that asks to come back later, is tried again a few
+    The gateway is at `DUALRUN_GATEWAY_URL`; the access token it asks for, in `DUALRUN_TOKEN` or in the file `DUALRUN_TOKEN_FILE` names.
+    A connection that fails, or a gateway that asks to come back later, is tried again a few
     times under one `Idempotency-Key`. `queue` None leaves the queue to Celery's routes.
 
     Raises `TaskRejected`, `GatewayUnavailable`, and `TypeError` for arguments that are not JSON.
@@ -55,18 +57,35 @@ def send_celery_task(
     body: dict[str, object] = {"task": task_name, "args": list(args or ()), "kwargs": dict(kwargs or {})}
     if queue is not None:
         body["queue"] = queue
+    return post_task(json.dumps(body).encode(), idempotency_key=str(uuid.uuid4()))
+
+
+def post_task(body: bytes, *, idempotency_key: str, attempts: int = _ATTEMPTS) -> str:
+    """Submit a task that is JSON already; gives the submission's id. Repeating it with the same key runs the task once.
+
+    Raises `TaskRejected`, `GatewayUnavailable`.
+    """
     request = urllib.request.Request(  # noqa: S310 - the address is the operator's, not the caller's
-        os.environ.get("DUALRUN_GATEWAY_URL", "http://127.0.0.1:8000").rstrip("/") + "/v1/tasks",
-        data=json.dumps(body).encode(),
-        headers={"content-type": "application/json", "idempotency-key": str(uuid.uuid4())},
+        os.environ.get("DUALRUN_GATEWAY_URL", "http://127.0.0.1:8080").rstrip("/") + "/v1/tasks",
+        data=body,
+        headers={"content-type": "application/json", "idempotency-key": idempotency_key, **_authorization()},
         method="POST",
     )
-    return _id_of(_answered(request))
+    return _id_of(_answered(request, attempts))
 
 
-def _answered(request: urllib.request.Request) -> bytes:
+def _authorization() -> dict[str, str]:
+    """Read each time: a file that is mounted may be exchanged while the process runs."""
+    file, token = os.environ.get("DUALRUN_TOKEN_FILE", ""), os.environ.get("DUALRUN_TOKEN", "")
+    if file:
+        with open(file, encoding="utf-8") as opened:  # noqa: PTH123 - this module may be copied anywhere, and stays plain
+            token = opened.read().strip()
+    return {"authorization": f"Bearer {token}"} if token else {}
+
+
+def _answered(request: urllib.request.Request, attempts: int) -> bytes:
     reason = ""
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(attempts):
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - as above
                 answer: bytes = response.read()
@@ -76,11 +95,11 @@ def _answered(request: urllib.request.Request) -> bytes:
             if exc.code not in _TRY_AGAIN and "retry-after" not in exc.headers:
                 raise _rejected(exc.code, exc.read()) from exc
             reason, pause_s = f"status {exc.code}", _retry_after_s(exc.headers, attempt)
-        except OSError as exc:
+        except (OSError, http.client.HTTPException) as exc:
             reason, pause_s = str(exc), _backoff_s(attempt)
-        if attempt + 1 < _ATTEMPTS:
+        if attempt + 1 < attempts:
             time.sleep(pause_s)
-    raise GatewayUnavailable(f"{request.full_url}: {reason}, {_ATTEMPTS} times")
+    raise GatewayUnavailable(f"{request.full_url}: {reason}, {attempts} times" if attempts > 1 else f"{request.full_url}: {reason}")
 
 
 def _id_of(answer: bytes) -> str:

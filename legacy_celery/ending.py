@@ -88,6 +88,9 @@ def outcome_of(
     effects_dropped: int = 0,
     spans: tuple[SpanRecord, ...] = (),
     spans_dropped: int = 0,
+    canvas: tuple[str, ...] = (),
+    answers_dropped: int = 0,
+    calls_unknown: int = 0,
 ) -> Outcome:
     """The outcome of a submission on the legacy side. A run of 0 ms is one that never started, or died with its process."""
     started_at = ended_at - timedelta(milliseconds=elapsed_ms)
@@ -104,7 +107,11 @@ def outcome_of(
         effects_dropped=effects_dropped,
         spans=spans,
         spans_dropped=spans_dropped,
+        canvas=canvas,
+        answers_dropped=answers_dropped,
+        calls_unknown=calls_unknown,
         attempts=ticket.attempts,
+        retry_delays_s=ticket.retry_delays_s,
         queued_ms=queued_ms,
         elapsed_ms=elapsed_ms,
         started_at=started_at.astimezone(UTC),

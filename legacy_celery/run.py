@@ -16,10 +16,12 @@ from weakref import WeakValueDictionary
 from celery.exceptions import Reject
 
 from dualrun.contracts import Failure, Outcome, Side, State
+from dualrun.contracts.topology import HEADER_RETRY_DELAYS, retry_delays_with
 from dualrun.effects import Execution, execution
+from dualrun.effects.answer_store import keep, look_up
 from dualrun.telemetry import ExecutionTrace, execution_span
 from legacy_celery.ending import Ending, ending_of, failure_of, outcome_of
-from legacy_celery.ticket import Ticket, ticket_of
+from legacy_celery.ticket import Ticket, moment_of, ticket_of
 
 __all__ = ["Received", "Record", "Runs"]
 
@@ -68,9 +70,29 @@ class Runs:
             return
         stack = ExitStack()
         # The sandbox comes first and stands alone: nothing that can go wrong with tracing may let a shadow out.
-        captured = stack.enter_context(execution(role=ticket.role, side=Side.LEGACY, submission_id=ticket.submission_id, task=ticket.task))
+        captured = stack.enter_context(
+            execution(
+                role=ticket.role,
+                side=Side.LEGACY,
+                submission_id=ticket.submission_id,
+                task=ticket.task,
+                recorded=ticket.shadowed,
+                safety=ticket.safety,
+            )
+        )
+        if captured.shadow:
+            look_up(captured)
         trace = _span(stack, ticket)
         self._running[task_id, threading.get_ident()] = _Run(ticket, stack, captured, trace, time.monotonic())
+
+    def asks_for_another(self, headers: dict[str, object]) -> None:
+        """Code in this thread is about to publish that message: if it is the run's own next attempt, it says how long that is to wait."""
+        run = self._running.get((str(headers.get("id")), threading.get_ident()))
+        if run is None or not headers.get("retries"):
+            return
+        due_at = moment_of(headers.get("eta"))
+        delay_s = 0.0 if due_at is None else (due_at - datetime.now(UTC)).total_seconds()
+        headers[HEADER_RETRY_DELAYS] = retry_delays_with(headers.get(HEADER_RETRY_DELAYS), delay_s)
 
     def ended(self, task_id: str, celery_state: str | None, retval: object) -> None:
         """The body has run, and Celery has stored the result: that is part of the elapsed time."""
@@ -86,6 +108,7 @@ class Runs:
                 run.trace.failed(ending.failure.kind)
         finally:
             run.stack.close()
+        keep(run.execution)
         if ending is not None:
             self._record(_outcome(run, ending, ended_at, elapsed_ms))
 
@@ -141,4 +164,7 @@ def _outcome(run: _Run, ending: Ending, ended_at: datetime, elapsed_ms: float) -
         effects_dropped=run.execution.effects_dropped,
         spans=run.trace.spans if run.trace is not None else (),
         spans_dropped=run.trace.dropped if run.trace is not None else 0,
+        canvas=tuple(sorted(run.execution.canvas)),
+        answers_dropped=run.execution.answers_dropped,
+        calls_unknown=run.execution.calls_unknown,
     )

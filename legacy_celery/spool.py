@@ -7,6 +7,7 @@ any living process then adopts the segment. A segment is deleted when all of it 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -19,7 +20,7 @@ import msgspec
 
 from dualrun.contracts import Outcome
 
-__all__ = ["Segment", "Spool"]
+__all__ = ["Segment", "Spool", "waiting_segments"]
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,18 @@ class Spool:
             hidden.rename(path)
             self._path, self._fd = path, fd
         return self._fd
+
+
+def waiting_segments(directory: Path) -> list[tuple[int, float]]:
+    """Size in bytes and last write (Unix time) of each segment in the folder that holds outcomes, whoever it is of."""
+    found: list[tuple[int, float]] = []
+    for path in directory.glob(f"*{_SUFFIX}"):
+        # It may be delivered and gone in between.
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            if status.st_size:
+                found.append((status.st_size, status.st_mtime))
+    return found
 
 
 def _adopted(path: Path) -> Segment | None:

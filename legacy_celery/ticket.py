@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dualrun.contracts import Role
+from dualrun.contracts import Role, Safety
 from dualrun.contracts.topology import (
     HEADER_FLAG_VERSION,
+    HEADER_RETRY_DELAYS,
     HEADER_ROLE,
+    HEADER_SAFETY,
+    HEADER_SHADOWED,
     HEADER_SUBMISSION_ID,
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
+    retry_delays_of,
+    safety_of,
 )
 
-__all__ = ["Ticket", "ticket_of"]
+__all__ = ["Ticket", "moment_of", "ticket_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,12 @@ class Ticket:
     role: Role
     flag_version: int
     traceparent: str | None
+    shadowed: bool
+    """Whether a shadow of it will ask what the outside answered."""
+    safety: Safety | None
+    """Of a shadow: the safety class it runs under. None where the message does not say."""
     attempts: int
+    retry_delays_s: tuple[float, ...]
     due_at: datetime | None
     """When it could have started at the earliest: its eta, else its submission. None where unknown, and for retries."""
 
@@ -45,9 +55,12 @@ def ticket_of(headers: Mapping[str, object]) -> Ticket | None:
         role=Role.SHADOW if headers.get(HEADER_ROLE) == Role.SHADOW.value else Role.AUTHORITY,
         flag_version=_integer(headers.get(HEADER_FLAG_VERSION)),
         traceparent=traceparent if isinstance(traceparent, str) else None,
+        shadowed=HEADER_SHADOWED in headers and headers.get(HEADER_ROLE) != Role.SHADOW.value,
+        safety=safety_of(headers.get(HEADER_SAFETY)),
         attempts=retries + 1,
+        retry_delays_s=retry_delays_of(headers.get(HEADER_RETRY_DELAYS)),
         # Of a retry only the last delay is known, not how long the first attempt waited.
-        due_at=None if retries else _time(headers.get("eta")) or _time(headers.get(HEADER_SUBMITTED_AT)),
+        due_at=None if retries else moment_of(headers.get("eta")) or moment_of(headers.get(HEADER_SUBMITTED_AT)),
     )
 
 
@@ -55,7 +68,8 @@ def _integer(value: object) -> int:
     return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
 
 
-def _time(value: object) -> datetime | None:
+def moment_of(value: object) -> datetime | None:
+    """The moment a header names in ISO 8601; None where it names none."""
     if not isinstance(value, str):
         return None
     try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Producer
+from kombu.simple import SimpleQueue
 
 from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
@@ -26,6 +28,7 @@ from dualrun.contracts import Outcome, Role, decode_records
 from dualrun.contracts.topology import (
     HEADER_FLAG_VERSION,
     HEADER_ROLE,
+    HEADER_SHADOWED,
     HEADER_SUBMISSION_ID,
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
@@ -63,14 +66,22 @@ class Shop:
         await broker.declare(RECORDS_TOPOLOGY)
         await broker.close()
 
-    def submit(self, task: str, *args: object, role: Role = Role.AUTHORITY, queue: str | None = None, **options: object) -> str:
+    def submit(self, task: str, *args: object, **options: Any) -> str:
         """One submission, as the gateway would send it."""
         submission_id = str(uuid.uuid4())
-        self.repeat(submission_id, task, *args, role=role, queue=queue, **options)
+        self.repeat(submission_id, task, *args, **options)
         return submission_id
 
     def repeat(
-        self, submission_id: str, task: str, *args: object, role: Role = Role.AUTHORITY, queue: str | None = None, **options: object
+        self,
+        submission_id: str,
+        task: str,
+        *args: object,
+        role: Role = Role.AUTHORITY,
+        queue: str | None = None,
+        kwargs: Mapping[str, object] | None = None,
+        shadowed: bool = False,
+        **options: object,
     ) -> None:
         """The message of a submission, once more."""
         headers = {
@@ -79,8 +90,9 @@ class Shop:
             HEADER_FLAG_VERSION: 7,
             HEADER_SUBMITTED_AT: "2026-01-01T00:00:00+00:00",
             HEADER_TRACEPARENT: new_traceparent(),
+            **({HEADER_SHADOWED: "1"} if shadowed else {}),
         }
-        built = self.app.amqp.create_task_message(submission_id, task, args, {}, ignore_result=None, **options)
+        built = self.app.amqp.create_task_message(submission_id, task, args, dict(kwargs or {}), ignore_result=None, **options)
         with Producer(self.connection.channel()) as producer:
             producer.publish(
                 built.body,
@@ -103,19 +115,21 @@ class Shop:
     def read(self, *, until: Callable[[], bool], wait_s: float = WAIT_S) -> None:
         """Read reports until that holds."""
         deadline = time.monotonic() + wait_s
-        with (
-            self.connection.channel() as channel,
-            closing(self.connection.SimpleQueue(Queue(RECORDS_QUEUE, channel=channel, no_declare=True))) as q,
-        ):
-            while not until() and time.monotonic() < deadline:
-                try:
-                    message = q.get(timeout=0.5)
-                except q.Empty:
-                    continue
-                for record in decode_records(bytes(message.body) if not isinstance(message.body, str) else message.body.encode()):
-                    assert isinstance(record, Outcome)
-                    self.outcomes.setdefault(record.submission_id, record)
-                message.ack()
+        while not until() and time.monotonic() < deadline:
+            try:
+                message = self._records.get(timeout=0.5)
+            except self._records.Empty:
+                continue
+            for record in decode_records(bytes(message.body) if not isinstance(message.body, str) else message.body.encode()):
+                assert isinstance(record, Outcome)
+                self.outcomes.setdefault(record.submission_id, record)
+            message.ack()
+
+    @cached_property
+    def _records(self) -> SimpleQueue:
+        # Opened once: a reader that leaves may take messages with it that the broker has sent and it has not read.
+        channel = self.connection.channel()
+        return SimpleQueue(channel, Queue(RECORDS_QUEUE, channel=channel, no_declare=True))
 
     @contextmanager
     def worker(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
@@ -187,10 +201,3 @@ def shop(amqp_url: str, tmp_path: Path) -> Iterator[Shop]:
     spool_dir = tmp_path / "spool"
     with closing(Shop(amqp_url, spool_dir)) as shop:
         yield shop
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

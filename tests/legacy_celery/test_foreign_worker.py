@@ -47,6 +47,8 @@ def test_every_ending_becomes_an_outcome(shop: Shop, pool: str) -> None:
         assert shop.outcome_of(failing).spans[0].status == "error"
 
         assert (shop.outcome_of(flaky).state, shop.outcome_of(flaky).attempts, shop.outcome_of(flaky).value) == (State.SUCCEEDED, 3, 2)
+        assert len(shop.outcome_of(flaky).retry_delays_s) == 2
+        assert max(shop.outcome_of(flaky).retry_delays_s) < 1.0
         assert shop.outcome_of(ignored).state is State.IGNORED
         assert shop.outcome_of(rejected).state is State.REJECTED
         assert shop.outcome_of(expired).state is State.EXPIRED

@@ -1,0 +1,116 @@
+"""Ticks on their way to the gateway: kept in a file until it has them, so that neither its absence nor a crash loses one in silence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from legacy_celery.client import GatewayUnavailable, TaskRejected, post_task
+from legacy_celery.tick import Tick
+
+__all__ = ["TickOutbox"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+_FIRED_ELSEWHERE = "idempotency_conflict"
+# No worker has announced the task yet; or the gateway does not take this beat's access token, which somebody will put right.
+_NOT_YET = frozenset({"unknown_task", "unauthenticated", "permission_missing", "task_out_of_reach"})
+
+
+def _post(tick: Tick) -> str:
+    return post_task(tick.body.encode(), idempotency_key=tick.key, attempts=1)
+
+
+class TickOutbox:
+    """At most one tick an entry: the next one takes the place of one that could not be delivered in its time, which is logged.
+
+    For one thread.
+    """
+
+    def __init__(self, path: Path, *, post: Callable[[Tick], str] = _post, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._post = post
+        self._clock = clock
+        self._ticks: dict[str, Tick] = {}
+        self._pause_s = _FIRST_PAUSE_S
+        self._try_at = 0.0
+        self._loaded = False
+
+    def __len__(self) -> int:
+        return len(self._ticks)
+
+    def add(self, tick: Tick) -> None:
+        """Keep a tick, on disk too; nothing is sent yet."""
+        self._load()
+        late = self._ticks.pop(tick.entry, None)
+        if late is not None:
+            _lost(late, "its next tick is due and the gateway still does not have it")
+        self._ticks[tick.entry] = tick
+        self._store()
+
+    def deliver(self) -> float | None:
+        """Give the gateway what waits, unless it failed a moment ago; the seconds until another try is due, None where nothing waits."""
+        self._load()
+        for tick in list(self._ticks.values()):
+            if self._clock() < self._try_at:
+                break
+            if tick.kept_until <= self._clock():
+                _lost(tick, "the gateway did not take it in its time")
+            elif not self._delivered(tick):
+                self._try_at = self._clock() + self._pause_s
+                self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+                break
+            del self._ticks[tick.entry]
+            self._store()
+        return max(0.0, self._try_at - self._clock()) if self._ticks else None
+
+    def _delivered(self, tick: Tick) -> bool:
+        """Whether it is settled: accepted, fired by another beat, or refused for good."""
+        try:
+            submission_id = self._post(tick)
+        except GatewayUnavailable as exc:
+            log.warning("beat_tick_waits entry=%s key=%s: %s", tick.entry, tick.key, exc)
+            return False
+        except TaskRejected as exc:
+            if exc.code in _NOT_YET:
+                log.warning("beat_tick_waits entry=%s key=%s: %s", tick.entry, tick.key, exc)
+                return False
+            if exc.code == _FIRED_ELSEWHERE:
+                log.warning("beat_tick_fired_elsewhere entry=%s key=%s: another beat fired it with other arguments", tick.entry, tick.key)
+            else:
+                log.error("beat_tick_refused entry=%s key=%s: %s", tick.entry, tick.key, exc)
+        else:
+            log.info("beat_tick_submitted entry=%s key=%s id=%s", tick.entry, tick.key, submission_id)
+        self._pause_s = _FIRST_PAUSE_S
+        return True
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        try:
+            self._ticks = {tick["entry"]: Tick(**tick) for tick in json.loads(self._path.read_text(encoding="utf-8"))}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, KeyError) as exc:
+            log.error("beat_ticks_unreadable path=%s: %s", self._path, exc)
+
+    def _store(self) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
+        try:
+            fresh.write_text(json.dumps([asdict(tick) for tick in self._ticks.values()]), encoding="utf-8")
+            fresh.replace(self._path)
+        except OSError as exc:
+            # A full disk must not keep a tick from being sent.
+            log.error("beat_ticks_unwritable path=%s: %s", self._path, exc)
+
+
+def _lost(tick: Tick, why: str) -> None:
+    log.error("beat_tick_lost entry=%s key=%s: %s", tick.entry, tick.key, why)
