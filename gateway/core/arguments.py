@@ -10,7 +10,7 @@ import jsonschema_rs
 from dualrun.contracts import JsonObject, JsonValue, Parameter, ServedTask
 from gateway.core.errors import FieldError, InvalidArguments
 
-__all__ = ["ArgumentChecker", "bind_arguments"]
+__all__ = ["ArgumentChecker", "bind_arguments", "split_arguments"]
 
 _ERRORS_MAX = 20
 
@@ -33,6 +33,20 @@ def bind_arguments(
     if errors:
         raise InvalidArguments(task, errors)
     return payload
+
+
+def split_arguments(
+    parameters: Sequence[Parameter] | None, payload: JsonObject, positional: int
+) -> tuple[tuple[JsonValue, ...], dict[str, JsonValue]]:
+    """The arguments that `bind_arguments` made this payload of, the first so many of them given by position.
+
+    Where the parameters are no longer known, or no longer those, all go by keyword: to the task that is the same.
+    """
+    names = [parameter.name for parameter in parameters or () if not parameter.keyword_only][:positional]
+    if len(names) < positional or any(name not in payload for name in names):
+        names = []
+    kwargs = {name: value for name, value in payload.items() if name not in names}
+    return tuple(payload[name] for name in names), kwargs
 
 
 def _misfits(parameters: Sequence[Parameter], positional: Sequence[str], args: Sequence[JsonValue], kwargs: JsonObject) -> list[FieldError]:

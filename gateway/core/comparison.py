@@ -18,6 +18,10 @@ class Aspect(StrEnum):
     ERROR = "error"
     VALUE = "value"
     EFFECTS = "effects"
+    SCHEDULE = "schedule"
+    """How often it was tried, how long it waited in between, and whether it started before its eta."""
+    TRACE = "trace"
+    """Which spans the execution had, and how they nest."""
 
 
 class DifferenceKind(StrEnum):
@@ -35,6 +39,19 @@ class DifferenceKind(StrEnum):
     EFFECT_MISSING = "effect_missing"
     EFFECT_EXTRA = "effect_extra"
     EFFECT_CHANGED = "effect_changed"
+    ATTEMPTS = "attempts"
+    RETRY_DELAY = "retry_delay"
+    EARLY = "early"
+    """It started before its eta."""
+    SPAN_MISSING = "span_missing"
+    SPAN_EXTRA = "span_extra"
+    SPAN_COUNT = "span_count"
+    SPAN_N_PLUS_ONE = "span_n_plus_one"
+    """The shadow calls something again and again that the authority calls once or a few times."""
+    SPAN_STATUS = "span_status"
+    SPAN_ORDER = "span_order"
+    INCOMPLETE = "incomplete"
+    """Not all spans of a side are known: the traces were not compared."""
     TRUNCATED = "truncated"
     """The comparison stopped at a bound (depth, width, time): what lies beyond is not known to be equal."""
 
@@ -47,6 +64,12 @@ class Verdict(StrEnum):
     """Equal once generated ids and times are replaced by placeholders."""
     IGNORED = "ignored"
     """Differs only where a rule says it may."""
+    INCOMPLETE = "incomplete"
+    """No difference in what could be compared, but the trace of a side is not complete: not known to be equal."""
+    CANCELLED = "cancelled"
+    """A side was told to give it up, and did: there is nothing to compare, and it speaks neither for nor against a side."""
+    DIFFERENT_TRACE = "different_trace"
+    DIFFERENT_SCHEDULE = "different_schedule"
     DIFFERENT_VALUE = "different_value"
     DIFFERENT_EFFECT = "different_effect"
     DIFFERENT_STATE = "different_state"
@@ -65,7 +88,15 @@ class Verdict(StrEnum):
 
 
 _SAME = frozenset({Verdict.EQUAL, Verdict.EQUAL_AFTER_NORMALISE, Verdict.IGNORED})
-_DIFFERENT = frozenset({Verdict.DIFFERENT_VALUE, Verdict.DIFFERENT_EFFECT, Verdict.DIFFERENT_STATE})
+_DIFFERENT = frozenset(
+    {
+        Verdict.DIFFERENT_TRACE,
+        Verdict.DIFFERENT_SCHEDULE,
+        Verdict.DIFFERENT_VALUE,
+        Verdict.DIFFERENT_EFFECT,
+        Verdict.DIFFERENT_STATE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +133,15 @@ class Comparison:
     ruleset_version: str = ""
     flag_version: int = 0
     compared_at: datetime
+    control: bool = False
+    """Both sides were legacy: what differs is noise, and counts as that alone."""
+    cohort: str = ""
+    """The targeting rule that decided, if one did."""
+    cohort_key: str = ""
+    """For counting who is affected; only its hash is stored with the comparison."""
+    node_times: tuple[tuple[str, float, float], ...] = ()
+    """Of each trace node both sides have: path, and milliseconds of the authority and of the shadow. Counted, not stored."""
+    answers_dropped: int = 0
+    """Answers the authority got that could not be kept for the shadow. Counted, not stored."""
+    calls_unknown: int = 0
+    """Calls of the shadow the authority never made. Counted, not stored."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -37,13 +37,13 @@ class DeadLetterStore(Protocol):
         """Oldest first, up to a thousand; None where the queue keeps none. Raises `StoreUnavailable`."""
         ...
 
-    async def replay(self, queue: str, id_: str) -> DeadLetter | None:
-        """Send one back to the queue it came from, with its id; None where there is none of that id.
+    async def replay(self, queue: str, ids: Collection[str]) -> Sequence[DeadLetter]:
+        """Send those of these ids back to the queue they came from, with their ids; gives the ones that were there.
 
-        It leaves the dead letters once the broker confirmed it. Raises `StoreUnavailable`.
+        Each leaves the dead letters once the broker confirmed it. Raises `StoreUnavailable`.
         """
         ...
 
-    async def discard(self, queue: str, id_: str) -> DeadLetter | None:
-        """Delete one; None where there is none of that id. Raises `StoreUnavailable`."""
+    async def discard(self, queue: str, ids: Collection[str]) -> Sequence[DeadLetter]:
+        """Delete those of these ids; gives the ones that were there. Raises `StoreUnavailable`."""
         ...

@@ -99,6 +99,21 @@ class DocumentNode:
             raise self.flaw(f"should be a date (2026-12-31), is {_described(self._node)}")
         return value
 
+    def scalars(self) -> str | int | float | bool | None | tuple[str | int | float | bool | None, ...]:
+        """One JSON value that is no object, or a list of them."""
+        if isinstance(self._node, yaml.SequenceNode):
+            return tuple(item.scalar() for item in self.sequence())
+        return self.scalar()
+
+    def scalar(self) -> str | int | float | bool | None:
+        """One JSON value that is neither a list nor an object."""
+        value = self._scalar()
+        if isinstance(value, float) and not isfinite(value):
+            raise self.flaw(f"should be a number, is {_described(self._node)}")
+        if value is None or isinstance(value, (str, int, float, bool)):
+            return value
+        raise self.flaw(f"should be a text, a number, true or false, is {_described(self._node)}; quote it")
+
     def choice(self, choices: type[_Choice]) -> _Choice:
         value = self._scalar()
         try:

@@ -6,14 +6,26 @@ DualrunError
     │   ├── UnknownTask         no side serves a task of that name
     │   ├── InvalidArguments    the handler's payload model refuses an argument
     │   ├── InvalidOptions      eta, countdown, expires or queue cannot be honoured
+    │   ├── ArgumentsRedacted   arguments on record hold digests in place of secrets: they cannot be submitted again
     │   └── IdempotencyConflict the key was used for another request, or its first request is still under way
     ├── FlagRejected            a flag that cannot be, or may not be set
     │   ├── UnsafeShadow        the task's safety class forbids running it as a shadow
     │   ├── FlagsFileRejected   a flags file that cannot be read; says where in it and why
-    │   ├── FlagsByFile         only the flags file may change flags
+    │   ├── FlagsElsewhere      flags are not changed through this gateway
+    │   │   ├── FlagsByFile         only the flags file may change them
+    │   │   └── FlagsByOpenFeature  modes and percentages come from an OpenFeature provider
+    │   ├── StepRefused         a move that is not one step forward, or a step back
+    │   ├── FlagHeld            somebody holds the task where it is
+    │   ├── NotServed           no handler, or no live worker, on the side a task is to go to
+    │   ├── NotProven           the evidence does not allow the step
     │   └── FlagConflict        somebody else changed the flags first
     ├── RulesRejected           a file of comparison rules that cannot be read; says where in it and why
+    ├── RulesElsewhere          rules are not written by this gateway
     ├── DispatchFailed          the authority's message was not confirmed
+    ├── AccessDenied            who asks may not
+    │   ├── Unauthenticated     nobody knows who asks
+    │   ├── Forbidden           a permission is missing, or the task is out of reach
+    │   └── TooManyRequests     faster, or more at once, than allowed
     ├── StoreUnavailable        ledger, Redis or flag store out of reach
     └── NotFound                no such submission, flag or report
 """
@@ -22,24 +34,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dualrun.contracts import Side
+from dualrun.contracts import Side, State
 from dualrun.errors import DualrunError
 
 __all__ = [
+    "AccessDenied",
+    "ArgumentsRedacted",
     "DispatchFailed",
     "FieldError",
     "FlagConflict",
+    "FlagHeld",
     "FlagRejected",
     "FlagsByFile",
+    "FlagsByOpenFeature",
+    "FlagsElsewhere",
     "FlagsFileRejected",
+    "Forbidden",
     "GatewayError",
     "IdempotencyConflict",
     "InvalidArguments",
     "InvalidOptions",
     "NotFound",
+    "NotProven",
+    "NotServed",
+    "RulesElsewhere",
     "RulesRejected",
+    "StepRefused",
     "StoreUnavailable",
     "SubmissionRejected",
+    "TooManyRequests",
+    "Unauthenticated",
     "UnknownTask",
     "UnsafeShadow",
 ]
@@ -93,6 +117,17 @@ class InvalidOptions(SubmissionRejected):
         self.errors = tuple(errors)
 
 
+class ArgumentsRedacted(SubmissionRejected):
+    """What is on record of the arguments is not what was submitted."""
+
+    def __init__(self, submission_id: str, places: Sequence[str]) -> None:
+        super().__init__(
+            f"submission {submission_id!r} cannot be submitted again as it is: on record a digest stands for the secret at "
+            f"{', '.join(places)}; submit it anew with the secret filled in"
+        )
+        self.places = tuple(places)
+
+
 class IdempotencyConflict(SubmissionRejected):
     """The key was used for another request (`in_progress` False), or its first request is still under way (True)."""
 
@@ -122,12 +157,43 @@ class FlagConflict(FlagRejected):
         self.current_version = current_version
 
 
-class FlagsByFile(FlagRejected):
+class StepRefused(FlagRejected):
+    """A task moves one step forward at a time, and any step back."""
+
+
+class FlagHeld(FlagRejected):
+    """Somebody holds the task where it is."""
+
+
+class NotServed(FlagRejected):
+    """The side a task is to go to has no handler for it, or no live worker."""
+
+
+class NotProven(FlagRejected):
+    """The evidence does not allow the step; each of `errors` names a check."""
+
+
+class FlagsElsewhere(FlagRejected):
+    """Flags are not changed through this gateway; the text says where."""
+
+
+class FlagsByFile(FlagsElsewhere):
     """Only the flags file may change flags here."""
 
     def __init__(self, file: str) -> None:
         super().__init__(f"flags are changed by the file {file} alone (DUALRUN_FLAGS_MODE=file): edit it there, a rollback too")
         self.file = file
+
+
+class FlagsByOpenFeature(FlagsElsewhere):
+    """Modes and percentages come from an OpenFeature provider here."""
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(
+            f"modes and percentages come from the OpenFeature provider {provider} (DUALRUN_FLAGS_MODE=openfeature): change them there, "
+            "a rollback too"
+        )
+        self.provider = provider
 
 
 class FlagsFileRejected(FlagRejected):
@@ -154,6 +220,10 @@ class RulesRejected(GatewayError):
         self.pointer = pointer
 
 
+class RulesElsewhere(GatewayError):
+    """This gateway has no folder of rules it may write to, or the rule cannot be put into its file."""
+
+
 class DispatchFailed(GatewayError):
     """The message for one side was not confirmed."""
 
@@ -161,6 +231,46 @@ class DispatchFailed(GatewayError):
         super().__init__(f"{side} side: {reason}")
         self.side = side
         self.maybe_published = maybe_published
+
+
+class AlreadyEnded(GatewayError):
+    """There is nothing left to cancel."""
+
+    def __init__(self, submission_id: str, state: State) -> None:
+        super().__init__(f"the authority of {submission_id!r} has already ended: {state}")
+        self.state = state
+
+
+class CancelFailed(GatewayError):
+    """A side could not be asked to cancel: nobody knows whether it will run. Asking again does no harm."""
+
+    def __init__(self, side: Side, reason: str) -> None:
+        super().__init__(f"{side} side: {reason}")
+        self.side = side
+
+
+class AccessDenied(GatewayError):
+    """Who asks may not. Nothing was done."""
+
+
+class Unauthenticated(AccessDenied):
+    """No access token, or none that is in force."""
+
+
+class Forbidden(AccessDenied):
+    """A permission is missing, the task is out of reach, or the request comes from another site; `code` says which."""
+
+    def __init__(self, message: str, code: str = "forbidden") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TooManyRequests(AccessDenied):
+    """Faster, or more at once, than allowed; `retry_after_s` says when to come again."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class StoreUnavailable(GatewayError):

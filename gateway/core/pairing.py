@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
-from dualrun.contracts import Outcome, Role, Submission
+from dualrun.contracts import Outcome, Role, Submission, SubmissionRecord
 from gateway.core.comparison import Comparison, Difference, Verdict
 from gateway.core.moment import as_utc, later
 from gateway.core.ports import Pair
@@ -20,16 +20,19 @@ class Judgement(NamedTuple):
     verdict: Verdict
     differences: tuple[Difference, ...] = ()
     ruleset_version: str = ""
+    node_times: tuple[tuple[str, float, float], ...] = ()
 
 
 CompareOutcomes: TypeAlias = Callable[[Submission, Outcome, Outcome], Judgement]
 """What was submitted, the authority's outcome, the shadow's outcome: judged by the rules of their task. Pure."""
 
 
-def due_time(submission: Submission) -> datetime:
-    """When both sides may start: the eta where there is one and it lies after the submission."""
+def due_time(record: SubmissionRecord) -> datetime:
+    """When both sides may have started: the submission, or its eta where that is later; with a shadow, its delay after that."""
+    submission, decision = record.submission, record.decision
     submitted_at, eta = as_utc(submission.submitted_at), submission.options.eta
-    return submitted_at if eta is None else max(submitted_at, as_utc(eta))
+    due = submitted_at if eta is None else max(submitted_at, as_utc(eta))
+    return due if decision.shadow is None else later(due, decision.shadow_delay_s)
 
 
 def judge_pair(pair: Pair, *, now: datetime, deadline_s: float, compare: CompareOutcomes) -> Comparison | None:
@@ -40,7 +43,7 @@ def judge_pair(pair: Pair, *, now: datetime, deadline_s: float, compare: Compare
     on how often the question is asked: a pair stored as missing is only ever answered with late.
     """
     authority, shadow = pair.outcomes.get(Role.AUTHORITY), pair.outcomes.get(Role.SHADOW)
-    deadline = later(due_time(pair.record.submission), deadline_s)
+    deadline = later(due_time(pair.record), deadline_s)
     absent = [role for role in Role if role not in pair.outcomes or pair.arrived_at[role] > deadline]
     if authority is None or shadow is None:
         if now <= deadline or pair.verdict is not None:
@@ -66,6 +69,13 @@ def _comparison(pair: Pair, judged: Judgement, absent: list[Role], now: datetime
         ruleset_version=judged.ruleset_version,
         flag_version=pair.record.decision.flag_version,
         compared_at=now,
+        control=pair.record.decision.shadow is pair.record.decision.authority,
+        cohort=pair.record.decision.rule or "",
+        cohort_key=pair.record.submission.cohort_key,
+        node_times=judged.node_times,
+        # Of whole pairs only: one that is missing first and late then would count twice.
+        answers_dropped=authority.answers_dropped if authority and shadow else 0,
+        calls_unknown=shadow.calls_unknown if authority and shadow else 0,
     )
 
 

@@ -22,6 +22,11 @@ _Queue = Annotated[
 _CohortKey = Annotated[
     str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="What percentages are dealt by.")
 ]
+_AttributeName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$")]
+_Attributes = Annotated[
+    dict[_AttributeName, Annotated[str, Meta(max_length=256)] | bool | int | float],
+    Meta(max_length=32, description="What targeting rules may look at beside the arguments; the task does not get it."),
+]
 _Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset.")]
 _Seconds = Annotated[float, Meta(ge=0, le=MAX_DELAY_S, description="Seconds from now.")]
 _Priority = Annotated[int, Meta(ge=0, le=9, description="9 goes first, on RabbitMQ and on Redis alike.")]
@@ -39,10 +44,15 @@ class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     priority: _Priority | None = None
     queue: _Queue | None = None
     cohort_key: _CohortKey | None = None
+    attributes: _Attributes = field(default_factory=dict)
 
 
-def submission_of(request: TaskRequest, *, submission_id: str, now: datetime, traceparent: str | None) -> Submission:
+def submission_of(
+    request: TaskRequest, *, submission_id: str, now: datetime, traceparent: str | None, cohort_key: str | None = None
+) -> Submission:
     """The submission a request becomes: countdown and seconds turned into instants, the cohort key settled.
+
+    `cohort_key` is what the flag says it is dealt by: then that holds, whatever the caller gave.
 
     Raises `InvalidOptions` naming the field where the times contradict one another.
     """
@@ -53,7 +63,8 @@ def submission_of(request: TaskRequest, *, submission_id: str, now: datetime, tr
         args=request.args,
         kwargs=request.kwargs,
         options=options,
-        cohort_key=request.cohort_key or submission_id,
+        cohort_key=cohort_key or request.cohort_key or submission_id,
+        attributes=request.attributes,
         submitted_at=now,
         traceparent=traceparent,
     )

@@ -9,8 +9,9 @@ import mmh3
 
 from dualrun.contracts import Decision, Mode, Reason, Side
 from gateway.core.flags import FULL_SHARE, Flag, FlagSnapshot
+from gateway.core.targeting import NOBODY, HeaderLookup, Rule, Subject, cohort_key_at, first_match
 
-__all__ = ["PLANS", "Plan", "bucket_of", "decide"]
+__all__ = ["PLANS", "Plan", "answering_sides", "bucket_of", "cohort_key_of", "decide", "decide_under"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,12 @@ PLANS: Mapping[tuple[Mode, bool], Plan] = {
     (Mode.EVENTS, True): Plan(Side.EVENTS, None),
 }
 _UNFLAGGED = Flag(task="*")
-_ROLLOUT, _SHADOW = "rollout", "shadow"
+_ROLLOUT, _SHADOW, _CONTROL = "rollout", "shadow", "control"
+
+
+def answering_sides(mode: Mode) -> tuple[Side, ...]:
+    """The sides that answer for some cohort key in this mode."""
+    return tuple(dict.fromkeys(PLANS[mode, is_among].authority for is_among in (True, False)))
 
 
 def bucket_of(salt: str, task: str, key: str) -> int:
@@ -47,33 +53,52 @@ def bucket_of(salt: str, task: str, key: str) -> int:
     return (mmh3.hash(f"{salt}:{task}:{key}", signed=False) * FULL_SHARE) >> 32
 
 
-def decide(task: str, cohort_key: str, snapshot: FlagSnapshot) -> Decision:
-    """Who runs this submission, and why.
+def decide(task: str, cohort_key: str, snapshot: FlagSnapshot, subject: Subject = NOBODY) -> Decision:
+    """Who runs this submission, and why. `subject` is what the flag's rules look at."""
+    return decide_under(snapshot.flag_for(task), task, cohort_key, subject, snapshot.version)
 
-    Rollout and shadow sampling hash with salts of their own: the keys that move first are not the keys observed first.
+
+def decide_under(flag: Flag | None, task: str, cohort_key: str, subject: Subject, version: int) -> Decision:
+    """As `decide`, with the flag in force already found.
+
+    Rollout, shadow and control sampling hash with salts of their own: the keys that move first are not the keys observed first.
     """
-    flag = snapshot.flag_for(task)
     reason = Reason.BY_MODE if flag is not None else Reason.NO_FLAG
     flag = flag or _UNFLAGGED
+    rule = first_match(flag.rules, subject) if flag.rules else None
+    stage: Flag | Rule = flag
+    if rule is not None:
+        stage, reason = rule, Reason.BY_RULE
     bucket: int | None = None
     moved = False
-    if flag.mode is Mode.CANARY:
+    if stage.mode is Mode.CANARY:
         bucket = bucket_of(_ROLLOUT + flag.salt, task, cohort_key)
-        moved = bucket < flag.events_share
+        moved = bucket < stage.events_share
         reason = Reason.IN_ROLLOUT if moved else Reason.OUT_OF_ROLLOUT
-    plan = PLANS[flag.mode, moved]
-    shadow = plan.shadow if plan.shadow is not None and _sampled(flag, task, cohort_key) else None
+    plan = PLANS[stage.mode, moved]
+    shadow = plan.shadow if plan.shadow is not None and _sampled(stage.shadow_share, _SHADOW + flag.salt, task, cohort_key) else None
+    if shadow is Side.EVENTS and _sampled(flag.control_share, _CONTROL + flag.salt, task, cohort_key):
+        # A control run: what differs between legacy and legacy is noise.
+        shadow = Side.LEGACY
     return Decision(
-        mode=flag.mode,
+        mode=stage.mode,
         authority=plan.authority,
         shadow=shadow,
         reason=reason,
         bucket=bucket,
-        flag_version=snapshot.version,
+        flag_version=version,
+        rule=None if rule is None else rule.name,
+        shadow_delay_s=flag.shadow_delay_s if shadow is not None else 0,
+        safety=flag.safety if shadow is not None else None,
     )
 
 
-def _sampled(flag: Flag, task: str, cohort_key: str) -> bool:
-    if flag.shadow_share <= 0:
+def cohort_key_of(flag: Flag | None, subject: Subject, header: HeaderLookup | None = None) -> str | None:
+    """The cohort key the flag's `cohort_path` finds in a submission; None where it names none, or there is nothing."""
+    return cohort_key_at(flag.cohort_path, subject, header) if flag is not None and flag.cohort_path else None
+
+
+def _sampled(share: int, salt: str, task: str, cohort_key: str) -> bool:
+    if share <= 0:
         return False
-    return flag.shadow_share >= FULL_SHARE or bucket_of(_SHADOW + flag.salt, task, cohort_key) < flag.shadow_share
+    return share >= FULL_SHARE or bucket_of(salt, task, cohort_key) < share

@@ -3,51 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from dualrun.contracts import Outcome, Record, Role, SubmissionRecord
+from dualrun.contracts import Outcome, Reason, Record, Role, Side, State, SubmissionRecord
 from gateway.core.comparison import Comparison, Verdict
-from gateway.core.latency import latency_of
-from gateway.core.moment import as_utc, hour_of
+from gateway.core.gate import GateVerdict
+from gateway.core.moment import as_utc
 from gateway.core.pairing import due_time
-from gateway.core.ports import Pair
-from gateway.core.report import DifferenceGroup, Sample, ShadowReport, SubmissionView, TaskReport
-from gateway.ledger.tally import GroupKey, GroupTally, Tally, slot_for, tally
+from gateway.core.ports import NumberedVerdict, Pair, RulesInForce, Stored
+from gateway.core.report import DifferenceGroup, ReportScope, ShadowReport, SubmissionView
+from gateway.core.step_evidence import KEYS_LOOKED_AT, StepEvidence
+from gateway.core.triage import TriageNote
+from gateway.ledger.memory_browsing import MemoryBrowsing
+from gateway.ledger.tally import RAN_AGAIN, Tally, executions, is_rerun, rerun_name, tally, tally_of_judgements
+from gateway.ledger.totals import Totals, as_said, report_by_key, within
 
 __all__ = ["MemoryLedger"]
 
 
-class _Group:
-    """A difference group and its samples."""
-
-    def __init__(self, seed: GroupTally) -> None:
-        self.task, self.difference = seed.task, seed.difference
-        self.first_seen, self.last_seen = seed.first_seen, seed.last_seen
-        self.hours: Counter[datetime] = Counter()
-        self.samples: dict[int, Sample] = {}
-        self.count = 0
-
-    def add(self, key: GroupKey, more: GroupTally) -> None:
-        for seen, sample in enumerate(more.samples, self.count + 1):
-            slot = slot_for(key, sample.submission_id, seen)
-            if slot is not None:
-                self.samples[slot] = sample
-        self.count += more.count
-        self.hours.update(more.hours)
-        self.first_seen, self.last_seen = min(self.first_seen, more.first_seen), max(self.last_seen, more.last_seen)
+def _redirects(record: SubmissionRecord) -> int:
+    return 0 if record.redirected is None else record.redirected.times
 
 
-class MemoryLedger:
-    """Implements `LedgerWriter` and `LedgerReader`."""
+class MemoryLedger(MemoryBrowsing):
+    """Implements every port of the ledger."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._submissions: dict[str, SubmissionRecord] = {}
         self._outcomes: dict[str, dict[Role, tuple[Outcome, datetime]]] = defaultdict(dict)
         self._comparisons: dict[str, Comparison] = {}
         self._pending: dict[str, datetime] = {}
-        self._tally = Tally()
-        self._groups: dict[GroupKey, _Group] = {}
+        self._reruns: set[tuple[str, Role, str]] = set()
+        self._totals = Totals()
+        self._rules: dict[str, datetime] = {}
+        self._rules_applied: set[str] = set()
+        self._states: Counter[tuple[str, int, Side, Role, State]] = Counter()
+        self._gate_verdicts: dict[str, list[GateVerdict]] = defaultdict(list)
 
     async def append(self, records: Sequence[Record], *, arrived_at: datetime) -> Sequence[str]:
         touched: dict[str, None] = {}
@@ -57,7 +50,7 @@ class MemoryLedger:
                 self._append_submission(record)
             else:
                 touched[record.submission_id] = None
-                self._outcomes[record.submission_id].setdefault(record.role, (record, as_utc(arrived_at)))
+                self._append_outcome(record, as_utc(arrived_at))
         return list(touched)
 
     async def pairs(self, submission_ids: Sequence[str]) -> Sequence[Pair]:
@@ -95,25 +88,113 @@ class MemoryLedger:
         return SubmissionView(
             submission=record.submission,
             decision=record.decision,
+            redirected=record.redirected,
             authority=None if authority is None else authority[0],
             shadow=None if shadow is None else shadow[0],
             comparison=self._comparisons.get(submission_id),
         )
 
-    async def shadow_report(self, task: str | None, *, since: datetime | None, until: datetime | None, now: datetime) -> ShadowReport:
-        window = _Hours(since, until)
-        pending = Counter(self._submissions[id_].submission.task for id_, due_at in self._pending.items() if due_at in window)
-        verdicts = {name for (name, hour, _, _), n in self._tally.verdicts.items() if n and hour in window}
-        groups = self._groups_in(window)
-        names = verdicts | set(pending) | set(groups)
-        wanted = sorted(names) if task is None else [task]
-        tasks = tuple(self._task_report(name, window, pending[name], groups.get(name, [])) for name in wanted)
-        return ShadowReport(since=since, until=until, generated_at=now, tasks=tasks)
+    async def latest(self, task: str, limit: int) -> Sequence[SubmissionView]:
+        of_task = [one.submission for one in self._submissions.values() if one.submission.task == task]
+        newest = sorted(of_task, key=lambda one: as_utc(one.submitted_at), reverse=True)[:limit]
+        return [view for one in newest if (view := await self.submission(one.id)) is not None]
+
+    async def difference(self, fingerprint: str, *, now: datetime) -> DifferenceGroup | None:
+        return self._totals.group(fingerprint, now=now)
+
+    async def triage(self, fingerprint: str, note: TriageNote) -> bool:
+        return self._totals.triage(fingerprint, note)
+
+    async def adopt_rules(self, version: str, *, at: datetime) -> None:
+        self._rules[version] = as_utc(at)
+        self._rules_applied.discard(version)
+
+    async def rules_in_force(self) -> RulesInForce | None:
+        latest = max(self._rules, key=lambda version: self._rules[version], default=None)
+        return None if latest is None else RulesInForce(latest, latest in self._rules_applied)
+
+    async def rules_applied(self, version: str) -> None:
+        self._rules_applied.add(version)
+
+    async def stored(self, *, other_than: str, before: str | None, limit: int) -> tuple[Sequence[Stored], str | None]:
+        ids = sorted((id_ for id_ in self._comparisons if before is None or id_ < before), reverse=True)[:limit]
+        found = []
+        for id_ in ids:
+            comparison, sides = self._comparisons[id_], self._outcomes[id_]
+            if comparison.ruleset_version != other_than and comparison.verdict is not Verdict.MISSING and len(sides) == len(Role):
+                submission = self._submissions[id_].submission
+                found.append(Stored(comparison, submission, sides[Role.AUTHORITY][0], sides[Role.SHADOW][0]))
+        return found, ids[-1] if len(ids) == limit else None
+
+    async def replace(self, comparisons: Sequence[Comparison]) -> int:
+        new = [one for one in comparisons if self._comparisons[one.submission_id].ruleset_version != one.ruleset_version]
+        old = [self._comparisons[one.submission_id] for one in new]
+        self._comparisons.update({one.submission_id: one for one in new})
+        self._count(tally_of_judgements(new, old))
+        return len(new)
+
+    async def shadow_report(self, scope: ReportScope, *, now: datetime) -> ShadowReport:
+        if scope.cohort_key is not None:
+            return self._report_by_key(scope, now)
+        return ShadowReport(scope=scope, generated_at=now, tasks=self._totals.reports(scope, self._waiting(scope), now=now))
+
+    async def step_evidence(self, task: str, *, since_version: int, until_version: int, since: datetime) -> StepEvidence:
+        versions = range(since_version, until_version + 1)
+        outcomes: Counter[tuple[Side, Role, State]] = Counter()
+        for (name, version, side, role, state), n in self._states.items():
+            if name == task and version in versions:
+                outcomes[side, role, state] += n
+        verdicts, ratios = self._totals.verdicts_of(task, versions), self._totals.ratios_of(task, versions)
+        return StepEvidence(verdicts=verdicts, outcomes=outcomes, ratios=ratios, keys=self._dealt_keys(task, versions))
+
+    async def latest_verdict(self, task: str) -> NumberedVerdict | None:
+        said = self._gate_verdicts.get(task)
+        return NumberedVerdict(len(said), said[-1]) if said else None
+
+    async def append_verdict(self, numbered: NumberedVerdict) -> bool:
+        said = self._gate_verdicts[numbered.verdict.task]
+        if numbered.ordinal != len(said) + 1:
+            return False
+        said.append(numbered.verdict)
+        return True
+
+    def _dealt_keys(self, task: str, versions: range) -> Mapping[Side, int]:
+        dealt = [
+            record
+            for record in self._submissions.values()
+            if record.submission.task == task
+            and record.decision.flag_version in versions
+            and record.decision.reason in (Reason.IN_ROLLOUT, Reason.OUT_OF_ROLLOUT)
+            and record.decision.rule is None
+        ]
+        latest = sorted(dealt, key=lambda record: as_utc(record.submission.submitted_at))[-KEYS_LOOKED_AT:]
+        keys: dict[Side, set[str]] = defaultdict(set)
+        for record in latest:
+            keys[record.decision.authority].add(record.submission.cohort_key)
+        return {side: len(found) for side, found in keys.items()}
 
     def _append_submission(self, record: SubmissionRecord) -> None:
         id_ = record.submission.id
-        if self._submissions.setdefault(id_, record) is record and record.decision.shadow is not None:
-            self._pending[id_] = due_time(record.submission)
+        known = self._submissions.get(id_)
+        if known is not None and _redirects(known) >= _redirects(record):
+            return
+        self._submissions[id_] = record
+        self._pending.pop(id_, None)
+        if record.decision.shadow is not None:
+            self._pending[id_] = due_time(record)
+
+    def _append_outcome(self, outcome: Outcome, arrived_at: datetime) -> None:
+        known = self._outcomes[outcome.submission_id]
+        if outcome.role not in known:
+            known[outcome.role] = outcome, arrived_at
+            self._states[outcome.task, outcome.flag_version, outcome.side, outcome.role, outcome.state] += 1
+            self._add_activity(executions([outcome]))
+        elif (
+            is_rerun(known[outcome.role][0], outcome)
+            and (rerun := (outcome.submission_id, outcome.role, rerun_name(outcome))) not in self._reruns
+        ):
+            self._reruns.add(rerun)
+            self._totals.add(Tally(answers=Counter({(outcome.task, RAN_AGAIN): 1})))
 
     def _is_final(self, submission_id: str) -> bool:
         comparison = self._comparisons.get(submission_id)
@@ -129,62 +210,17 @@ class MemoryLedger:
             verdict=None if comparison is None else comparison.verdict,
         )
 
-    def _count(self, added: Tally) -> None:
-        for key, n in added.verdicts.items():
-            self._tally.verdicts[key] += n
-        self._tally.latencies.update(added.latencies)
-        for group_key, group in sorted(added.groups.items(), key=lambda item: item[0]):
-            self._groups.setdefault(group_key, _Group(group)).add(group_key, group)
+    def _count(self, more: Tally) -> None:
+        self._totals.add(more)
+        self._add_activity({key: (n, 0.0) for key, n in more.matches.items()})
 
-    def _groups_in(self, window: _Hours) -> dict[str, list[DifferenceGroup]]:
-        found: dict[str, list[DifferenceGroup]] = defaultdict(list)
-        for key, group in self._groups.items():
-            count = sum(n for hour, n in group.hours.items() if hour in window)
-            if count:
-                found[group.task].append(_difference_group(key, group, count))
-        return {task: sorted(groups, key=lambda group: (-group.count, group.path, group.fingerprint)) for task, groups in found.items()}
+    def _waiting(self, scope: ReportScope) -> Counter[str]:
+        holds = within(scope)
+        submissions = (self._submissions[id_].submission for id_, due_at in self._pending.items() if holds(due_at, None, None))
+        return Counter(one.task for one in submissions if scope.task in (None, one.task) and scope.cohort_key in (None, one.cohort_key))
 
-    def _task_report(self, task: str, window: _Hours, pending: int, groups: Iterable[DifferenceGroup]) -> TaskReport:
-        counts: Counter[Verdict] = Counter()
-        for (name, hour, _, verdict), n in self._tally.verdicts.items():
-            if name == task and hour in window and n:
-                counts[verdict] += n
-        histograms: dict[Role, Counter[int]] = {role: Counter() for role in Role}
-        for (name, role, hour, bucket), n in self._tally.latencies.items():
-            if name == task and hour in window:
-                histograms[role][bucket] += n
-        return TaskReport(
-            task=task,
-            counts=dict(counts),
-            pending=pending,
-            authority_latency=latency_of(histograms[Role.AUTHORITY]),
-            shadow_latency=latency_of(histograms[Role.SHADOW]),
-            groups=tuple(groups),
-        )
-
-
-class _Hours:
-    """The hours from the one `since` is in to the one `until` is in."""
-
-    def __init__(self, since: datetime | None, until: datetime | None) -> None:
-        self._begin = None if since is None else hour_of(since)
-        self._end = None if until is None else as_utc(until)
-
-    def __contains__(self, moment: datetime) -> bool:
-        return (self._begin is None or moment >= self._begin) and (self._end is None or moment <= self._end)
-
-
-def _difference_group(key: GroupKey, group: _Group, count: int) -> DifferenceGroup:
-    fingerprint, ignored_by = key
-    return DifferenceGroup(
-        fingerprint=fingerprint,
-        task=group.task,
-        aspect=group.difference.aspect,
-        kind=group.difference.kind,
-        path=group.difference.path,
-        count=count,
-        ignored_by=ignored_by or None,
-        first_seen=group.first_seen,
-        last_seen=group.last_seen,
-        samples=tuple(group.samples[slot] for slot in sorted(group.samples)),
-    )
+    def _report_by_key(self, scope: ReportScope, now: datetime) -> ShadowReport:
+        of_key = [one for one in self._comparisons.values() if one.cohort_key == scope.cohort_key and scope.task in (None, one.task)]
+        of_key.sort(key=lambda one: as_utc(one.compared_at), reverse=True)
+        report = report_by_key(of_key, scope, self._waiting(scope), now=now)
+        return as_said(report, self._totals.said(), self._totals.controls())

@@ -1,135 +1,130 @@
-"""What a report is made of, from counters and groups alone: its cost grows with tasks, hours and distinct differences."""
+"""What a report is made of, from counters alone: its cost grows with tasks, hours and distinct differences."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dualrun.contracts import Role
-from gateway.core.comparison import Aspect, DifferenceKind, Verdict
-from gateway.core.moment import hour_of
-from gateway.core.report import DifferenceGroup, Sample
+from gateway.core.comparison import Verdict
+from gateway.core.node_time import nodes_of
+from gateway.core.report import NodeTime, ReportScope
+from gateway.core.sketch import Sketch
+from gateway.core.skew import SkewCount
 from gateway.ledger import schema
-from gateway.ledger.rows import json_value
-from gateway.ledger.tally import GroupKey
+from gateway.ledger.histograms import histogram_from
+from gateway.ledger.scope import of_cohort, of_counts, of_hours, of_task, of_version
+from gateway.ledger.totals import skew_counts
 
-__all__ = ["Window", "difference_groups", "latency_histograms", "pending_counts", "verdict_counts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One task or all, from the hour `since` is in to the hour `until` is in; None as a bound means open."""
-
-    task: str | None
-    since: datetime | None
-    until: datetime | None
-
-    @property
-    def is_open(self) -> bool:
-        return self.since is None and self.until is None
-
-    def of_task(self, column: sa.Column[str]) -> list[sa.ColumnElement[bool]]:
-        return [] if self.task is None else [column == self.task]
-
-    def of_hours(self, column: sa.Column[datetime]) -> list[sa.ColumnElement[bool]]:
-        if self.is_open:
-            return []
-        begin = column > schema.ALL_TIME if self.since is None else column >= hour_of(self.since)
-        return [begin] if self.until is None else [begin, column <= self.until]
-
-    def of_counts(self, column: sa.Column[datetime]) -> list[sa.ColumnElement[bool]]:
-        """The hours of the window, or the totals of all time."""
-        return [column == schema.ALL_TIME] if self.is_open else self.of_hours(column)
+__all__ = [
+    "VerdictCounts",
+    "answer_counts",
+    "cohort_counts",
+    "control_counts",
+    "latency_histograms",
+    "node_times",
+    "pending_counts",
+    "skews",
+    "verdict_counts",
+]
 
 
-async def verdict_counts(connection: AsyncConnection, window: Window) -> Mapping[str, Mapping[Verdict, int]]:
-    """Per task, how often each verdict was given."""
+class VerdictCounts:
+    """How often each verdict was given to one task, by flag version and by cohort."""
+
+    def __init__(self) -> None:
+        self.by_version: dict[int, Counter[Verdict]] = defaultdict(Counter)
+        self.by_cohort: dict[str, Counter[Verdict]] = defaultdict(Counter)
+
+
+async def verdict_counts(connection: AsyncConnection, scope: ReportScope) -> Mapping[str, VerdictCounts]:
+    """Per task with any."""
     table = schema.verdict_counts.c
     query = (
-        sa.select(table.task, table.verdict, sa.func.sum(table.n))
-        .where(*window.of_task(table.task), *window.of_counts(table.hour))
-        .group_by(table.task, table.verdict)
+        sa.select(table.task, table.flag_version, table.cohort, table.verdict, sa.func.sum(table.n))
+        .where(
+            *of_task(scope, table.task),
+            *of_counts(scope, table.hour),
+            *of_version(scope, table.flag_version),
+            *of_cohort(scope, table.cohort),
+        )
+        .group_by(table.task, table.flag_version, table.cohort, table.verdict)
     )
-    counts: dict[str, dict[Verdict, int]] = defaultdict(dict)
-    for task, verdict, n in await connection.execute(query):
+    counts: dict[str, VerdictCounts] = defaultdict(VerdictCounts)
+    for task, version, cohort, verdict, n in await connection.execute(query):
         if n:
-            counts[task][Verdict(verdict)] = int(n)
+            counts[task].by_version[version][Verdict(verdict)] += int(n)
+            counts[task].by_cohort[cohort][Verdict(verdict)] += int(n)
     return counts
 
 
-async def pending_counts(connection: AsyncConnection, window: Window) -> Mapping[str, int]:
+async def pending_counts(connection: AsyncConnection, scope: ReportScope) -> Mapping[str, int]:
     """Per task, pairs that wait for an outcome. Read from an index of nothing else."""
     table = schema.submissions.c
+    of_key = [] if scope.cohort_key is None else [table.cohort_key == scope.cohort_key]
+    # Not the column itself: SQLite would walk an index of all submissions that has them in the order of their tasks.
+    name = sa.func.coalesce(table.task, sa.literal_column("''"))
     query = (
-        sa.select(table.task, sa.func.count())
-        .where(schema.is_pending, *window.of_task(table.task), *window.of_hours(table.due_at))
-        .group_by(table.task)
+        sa.select(name, sa.func.count())
+        .where(schema.is_pending, *of_task(scope, table.task), *of_hours(scope, table.due_at), *of_key)
+        .group_by(name)
     )
     return {task: int(n) for task, n in await connection.execute(query)}
 
 
-async def latency_histograms(connection: AsyncConnection, window: Window) -> Mapping[tuple[str, Role], Mapping[int, int]]:
+async def latency_histograms(connection: AsyncConnection, scope: ReportScope) -> Mapping[tuple[str, Role], Mapping[int, int]]:
     """Per task and role, the histogram of execution times."""
-    table = schema.latency_histogram.c
-    query = (
-        sa.select(table.task, table.role, table.bucket, sa.func.sum(table.n))
-        .where(*window.of_task(table.task), *window.of_counts(table.hour))
-        .group_by(table.task, table.role, table.bucket)
-    )
-    histograms: dict[tuple[str, Role], dict[int, int]] = defaultdict(dict)
-    for task, role, bucket, n in await connection.execute(query):
-        histograms[task, Role(role)][bucket] = int(n)
+    table = schema.latencies.c
+    query = sa.select(table.task, table.role, table.histogram).where(*of_task(scope, table.task), *of_counts(scope, table.hour))
+    histograms: dict[tuple[str, Role], Counter[int]] = defaultdict(Counter)
+    for task, role, text in await connection.execute(query):
+        histograms[task, Role(role)].update(histogram_from(text))
     return histograms
 
 
-async def difference_groups(connection: AsyncConnection, window: Window) -> Mapping[str, Sequence[DifferenceGroup]]:
-    """Per task, the groups seen in the window, the most frequent first. Times and samples are of the group's whole life."""
-    table = schema.difference_groups
-    if window.is_open:
-        query = sa.select(table, table.c["count"].label("seen")).where(*window.of_task(table.c.task))
-    else:
-        counts = schema.group_counts.c
-        seen = (
-            sa.select(counts.fingerprint, counts.ignored_by, sa.func.sum(counts.n).label("seen"))
-            .where(*window.of_hours(counts.hour))
-            .group_by(counts.fingerprint, counts.ignored_by)
-            .subquery()
-        )
-        same_group = sa.and_(seen.c.fingerprint == table.c.fingerprint, seen.c.ignored_by == table.c.ignored_by)
-        query = sa.select(table, seen.c.seen).join(seen, same_group).where(*window.of_task(table.c.task))
-    samples = await _samples(connection, window)
-    groups: dict[str, list[DifferenceGroup]] = defaultdict(list)
-    for row in (await connection.execute(query)).mappings():
-        groups[row["task"]].append(_group(row, samples))
-    return {task: sorted(found, key=lambda group: (-group.count, group.path, group.fingerprint)) for task, found in groups.items()}
+async def skews(connection: AsyncConnection, scope: ReportScope) -> Mapping[str, Sequence[SkewCount]]:
+    """Per task, pairs by how far apart they started."""
+    table = schema.skew_counts.c
+    pairs: dict[str, dict[tuple[int, bool], int]] = defaultdict(dict)
+    query = sa.select(table.task, table.bucket, table.different, table.n).where(*of_task(scope, table.task))
+    for task, bucket, different, n in await connection.execute(query):
+        pairs[task][bucket, bool(different)] = int(n)
+    return {task: skew_counts(of_one) for task, of_one in pairs.items()}
 
 
-async def _samples(connection: AsyncConnection, window: Window) -> Mapping[GroupKey, Sequence[Sample]]:
-    table, groups = schema.group_samples, schema.difference_groups
-    same_group = sa.and_(groups.c.fingerprint == table.c.fingerprint, groups.c.ignored_by == table.c.ignored_by)
-    query = sa.select(table).join(groups, same_group).where(*window.of_task(groups.c.task)).order_by(table.c.slot)
-    samples: dict[GroupKey, list[Sample]] = defaultdict(list)
-    for key, rule, _, submission_id, authority, shadow in await connection.execute(query):
-        sample = Sample(submission_id=submission_id, authority=json_value(authority), shadow=json_value(shadow))
-        samples[key, rule].append(sample)
-    return samples
+async def cohort_counts(connection: AsyncConnection, scope: ReportScope) -> Mapping[str, int]:
+    """Per task, how many different cohort keys were ever compared."""
+    table = schema.task_cohorts.c
+    rows = await connection.execute(sa.select(table.task, table.cohorts).where(*of_task(scope, table.task)))
+    return {task: Sketch.from_text(text).count() for task, text in rows}
 
 
-def _group(row: sa.RowMapping, samples: Mapping[GroupKey, Sequence[Sample]]) -> DifferenceGroup:
-    return DifferenceGroup(
-        fingerprint=row["fingerprint"],
-        task=row["task"],
-        aspect=Aspect(row["aspect"]),
-        kind=DifferenceKind(row["kind"]),
-        path=row["path"],
-        count=int(row["seen"]),
-        ignored_by=row["ignored_by"] or None,
-        first_seen=row["first_seen"],
-        last_seen=row["last_seen"],
-        samples=tuple(samples.get((row["fingerprint"], row["ignored_by"]), ())),
-    )
+async def control_counts(connection: AsyncConnection, scope: ReportScope) -> Mapping[str, Mapping[str, int]]:
+    """Per task and fingerprint, in how many control runs the group was seen; an empty fingerprint counts the runs."""
+    table = schema.control_counts.c
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for task, fingerprint, n in await connection.execute(
+        sa.select(table.task, table.fingerprint, table.n).where(*of_task(scope, table.task))
+    ):
+        counts[task][fingerprint] = int(n)
+    return counts
+
+
+async def answer_counts(connection: AsyncConnection, scope: ReportScope) -> Mapping[tuple[str, str], int]:
+    """By task: answers that were not kept, calls the authority never made."""
+    table = schema.answer_counts.c
+    rows = await connection.execute(sa.select(table.task, table.what, table.n).where(*of_task(scope, table.task)))
+    return {(task, what): int(n) for task, what, n in rows}
+
+
+async def node_times(connection: AsyncConnection, scope: ReportScope) -> Mapping[str, Sequence[NodeTime]]:
+    """Per task, the nodes of its traces, the longest first."""
+    table = schema.node_times.c
+    histograms: dict[str, dict[str, dict[str, dict[int, int]]]] = defaultdict(lambda: defaultdict(dict))
+    query = sa.select(table.task, table.path, table.measure, table.histogram).where(*of_task(scope, table.task))
+    for task, path, measure, text in await connection.execute(query):
+        histograms[task][path][measure] = histogram_from(text)
+    return {task: nodes_of(found) for task, found in histograms.items()}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
 
-from dualrun.contracts import Decision, JsonValue, Mode, Options, Outcome, Reason, Side, Submission, SubmissionRecord
+from dualrun.contracts import Decision, JsonValue, Mode, Options, Outcome, Reason, Redirected, Safety, Side, Submission, SubmissionRecord
 from gateway.core.comparison import Comparison, Difference, Verdict
+from gateway.core.gate import GateVerdict
 from gateway.core.pairing import due_time
 from gateway.ledger import schema
 
 __all__ = [
     "Row",
+    "cohort_hash",
     "comparison_from",
     "comparison_row",
+    "gate_verdict_from",
     "json_text",
     "json_value",
     "outcome_from",
@@ -30,7 +34,9 @@ Row = dict[str, object]
 _encoder = msgspec.json.Encoder()
 _options = msgspec.json.Decoder(Options)
 _args = msgspec.json.Decoder(tuple[JsonValue, ...])
-_kwargs = msgspec.json.Decoder(dict[str, JsonValue])
+_object = msgspec.json.Decoder(dict[str, JsonValue])
+_redirected = msgspec.json.Decoder(Redirected)
+_gate_verdict = msgspec.json.Decoder(GateVerdict)
 _outcome = msgspec.json.Decoder(Outcome)
 _differences = msgspec.json.Decoder(tuple[Difference, ...])
 
@@ -46,6 +52,11 @@ def json_value(text: str) -> JsonValue:
     return value
 
 
+def cohort_hash(cohort_key: str) -> int:
+    """What finds a cohort key's comparisons: 63 bits, the same in every process and release."""
+    return int.from_bytes(hashlib.blake2b(cohort_key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
+
+
 def submission_row(record: SubmissionRecord) -> Row:
     """The row of a submission and its decision."""
     submission, decision = record.submission, record.decision
@@ -56,6 +67,7 @@ def submission_row(record: SubmissionRecord) -> Row:
         "kwargs": json_text(submission.kwargs),
         "options": json_text(submission.options),
         "cohort_key": submission.cohort_key,
+        "attributes": json_text(submission.attributes),
         "submitted_at": submission.submitted_at,
         "traceparent": submission.traceparent,
         "mode": str(decision.mode),
@@ -64,8 +76,13 @@ def submission_row(record: SubmissionRecord) -> Row:
         "reason": str(decision.reason),
         "bucket": decision.bucket,
         "flag_version": decision.flag_version,
-        "due_at": due_time(submission),
+        "rule": decision.rule,
+        "shadow_delay_s": decision.shadow_delay_s,
+        "safety": None if decision.safety is None else str(decision.safety),
+        "due_at": due_time(record),
         "pending": int(decision.shadow is not None),
+        "redirects": 0 if record.redirected is None else record.redirected.times,
+        "redirected": None if record.redirected is None else json_text(record.redirected),
     }
 
 
@@ -77,9 +94,10 @@ def submission_from(value: sa.RowMapping) -> SubmissionRecord:
             id=value[columns.id],
             task=value[columns.task],
             args=_args.decode(value[columns.args]),
-            kwargs=_kwargs.decode(value[columns.kwargs]),
+            kwargs=_object.decode(value[columns.kwargs]),
             options=_options.decode(value[columns.options]),
             cohort_key=value[columns.cohort_key],
+            attributes=_object.decode(value[columns.attributes]),
             submitted_at=value[columns.submitted_at],
             traceparent=value[columns.traceparent],
         ),
@@ -90,7 +108,11 @@ def submission_from(value: sa.RowMapping) -> SubmissionRecord:
             reason=Reason(value[columns.reason]),
             bucket=value[columns.bucket],
             flag_version=value[columns.flag_version],
+            rule=value[columns.rule],
+            shadow_delay_s=value[columns.shadow_delay_s],
+            safety=None if value[columns.safety] is None else Safety(value[columns.safety]),
         ),
+        redirected=None if value[columns.redirected] is None else _redirected.decode(value[columns.redirected]),
     )
 
 
@@ -125,6 +147,9 @@ def comparison_row(comparison: Comparison) -> Row:
         "flag_version": comparison.flag_version,
         "ruleset_version": comparison.ruleset_version,
         "compared_at": comparison.compared_at,
+        "control": int(comparison.control),
+        "cohort": comparison.cohort,
+        "cohort_hash": cohort_hash(comparison.cohort_key) if comparison.cohort_key else None,
     }
 
 
@@ -143,4 +168,11 @@ def comparison_from(value: sa.RowMapping) -> Comparison:
         ruleset_version=value[columns.ruleset_version],
         flag_version=value[columns.flag_version],
         compared_at=value[columns.compared_at],
+        control=bool(value[columns.control]),
+        cohort=value[columns.cohort],
     )
+
+
+def gate_verdict_from(body: str) -> GateVerdict:
+    """The word of the gate a row's body holds."""
+    return _gate_verdict.decode(body)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-__all__ = ["Insert", "insert_new", "insert_or_add", "insert_or_replace", "upsert"]
+__all__ = ["Insert", "insert_new", "insert_or_add", "insert_or_follow", "insert_or_replace", "upsert"]
 
 Insert: TypeAlias = "postgresql.Insert | sqlite.Insert"
 _Columns: TypeAlias = "ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]"
@@ -27,9 +27,17 @@ def upsert(dialect: str, table: sa.Table, update: Callable[[_Columns], Mapping[s
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(update(statement.excluded)))
 
 
+def insert_or_follow(dialect: str, table: sa.Table, number: str) -> Insert:
+    """Insert rows; where the key is taken, the new row stands if its number is the higher one."""
+    statement = _insert(dialect, table)
+    new = statement.excluded
+    values = {column.name: new[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values, where=table.c[number] < new[number])
+
+
 def insert_or_add(dialect: str, table: sa.Table) -> Insert:
-    """Insert rows; where the key is taken, add the new row's `n` to the old one's."""
-    return upsert(dialect, table, lambda new: {"n": table.c.n + new.n})
+    """Insert rows; where the key is taken, add what the new row counts to what the old one does."""
+    return upsert(dialect, table, lambda new: {column.name: column + new[column.name] for column in table.c if not column.primary_key})
 
 
 def insert_or_replace(dialect: str, table: sa.Table) -> Insert:

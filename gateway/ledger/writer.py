@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -12,10 +12,11 @@ from dualrun.contracts import Outcome, Record, Role, SubmissionRecord
 from gateway.core.comparison import Comparison, Verdict
 from gateway.core.ports import Pair
 from gateway.ledger import schema
-from gateway.ledger.counters import add_tally
+from gateway.ledger.counters import add_outcomes, add_reruns, add_tally, forget_fine_activity
 from gateway.ledger.database import reading, writing
+from gateway.ledger.reruns import new_reruns
 from gateway.ledger.rows import Row, comparison_from, comparison_row, outcome_from, outcome_row, submission_from, submission_row
-from gateway.ledger.statement import insert_new
+from gateway.ledger.statement import insert_new, insert_or_follow
 from gateway.ledger.tally import tally
 
 __all__ = ["SqlLedgerWriter"]
@@ -24,6 +25,7 @@ _PAIRS = sa.select(*schema.submissions.c, schema.comparisons.c.verdict).join(
     schema.comparisons, schema.comparisons.c.submission_id == schema.submissions.c.id, isouter=True
 )
 _IDS_AT_ONCE = 500
+_FORGET_EVERY = timedelta(hours=1)
 
 
 class SqlLedgerWriter:
@@ -33,19 +35,39 @@ class SqlLedgerWriter:
         self._engine = engine
         dialect = engine.dialect.name
         self._insert_submissions = insert_new(dialect, schema.submissions)
-        self._insert_outcomes = insert_new(dialect, schema.outcomes)
+        self._follow_submissions = insert_or_follow(dialect, schema.submissions, "redirects")
+        self._insert_outcomes = insert_new(dialect, schema.outcomes).returning(schema.outcomes.c.submission_id, schema.outcomes.c.role)
         self._insert_comparisons = insert_new(dialect, schema.comparisons).returning(schema.comparisons.c.submission_id)
+        self._forgot_at: datetime | None = None
 
     async def append(self, records: Sequence[Record], *, arrived_at: datetime) -> Sequence[str]:
-        submissions = [submission_row(record) for record in records if isinstance(record, SubmissionRecord)]
-        outcomes = [outcome_row(record, arrived_at) for record in records if isinstance(record, Outcome)]
+        decided = [record for record in records if isinstance(record, SubmissionRecord)]
+        submissions = [submission_row(record) for record in decided if record.redirected is None]
+        redirected = [submission_row(record) for record in decided if record.redirected is not None]
+        outcomes = [record for record in records if isinstance(record, Outcome)]
         async with writing(self._engine) as connection:
             if submissions:
                 await connection.execute(self._insert_submissions, _sorted(submissions, "id"))
+            if redirected:
+                await connection.execute(self._follow_submissions, _sorted(redirected, "id"))
             if outcomes:
-                await connection.execute(self._insert_outcomes, _sorted(outcomes, "submission_id", "role"))
+                await self._add_outcomes(connection, outcomes, arrived_at)
+            if self._forgot_at is None or abs(arrived_at - self._forgot_at) > _FORGET_EVERY:
+                await forget_fine_activity(connection, arrived_at)
+                self._forgot_at = arrived_at
         ids = (record.submission.id if isinstance(record, SubmissionRecord) else record.submission_id for record in records)
         return list(dict.fromkeys(ids))
+
+    async def _add_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome], arrived_at: datetime) -> None:
+        rows = _sorted([outcome_row(outcome, arrived_at) for outcome in outcomes], "submission_id", "role")
+        new = {(id_, role) for id_, role in await connection.execute(self._insert_outcomes, rows)}
+        first = {(schema.key_text(outcome.submission_id), str(outcome.role)): outcome for outcome in reversed(outcomes)}
+        await add_outcomes(connection, (outcome for key, outcome in first.items() if key in new))
+        again = [
+            one for one in outcomes if (key := (schema.key_text(one.submission_id), str(one.role))) not in new or one is not first[key]
+        ]
+        if again:
+            await add_reruns(connection, await new_reruns(connection, again))
 
     async def pairs(self, submission_ids: Sequence[str]) -> Sequence[Pair]:
         found: list[Pair] = []

@@ -15,8 +15,8 @@ __all__ = ["migration_config", "upgrade"]
 _LOCK = 0x6475616C  # any number, the same in every process: "dual"
 
 
-async def upgrade(url: str) -> None:
-    """Bring the schema up to date; does nothing where it is. Processes that start together wait for one another.
+async def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema up to date, or up to a revision; does nothing where it is. Processes that start together wait for one another.
 
     One transaction holds the lock (SQLite's write lock, an advisory lock on PostgreSQL) and all changes: either all are made or none.
     Raises `StoreUnavailable`, and `ConfigurationError` for a URL that names no ledger.
@@ -26,7 +26,7 @@ async def upgrade(url: str) -> None:
         async with writing(engine) as connection:
             if engine.dialect.name == "postgresql":
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            await connection.run_sync(_to_head)
+            await connection.run_sync(_to, revision)
     finally:
         await engine.dispose()
 
@@ -39,5 +39,5 @@ def migration_config(connection: sa.Connection) -> Config:
     return config
 
 
-def _to_head(connection: sa.Connection) -> None:
-    command.upgrade(migration_config(connection), "head")
+def _to(connection: sa.Connection, revision: str) -> None:
+    command.upgrade(migration_config(connection), revision)

@@ -36,6 +36,8 @@ def test_what_is_no_percentage_in_steps_of_a_thousandth_is_refused(percent: floa
         (Flag(task="t", events_share=FULL_SHARE + 1), "/events_percent"),
         (Flag(task="t", shadow_share=FULL_SHARE + 1), "/shadow_percent"),
         (Flag(task="t", hash_version=2), "/hash_version"),
+        (Flag(task="history"), "/task"),
+        (Flag(task="rollback"), "/task"),
     ],
 )
 def test_a_flag_that_cannot_be_names_the_field(flag: Flag, pointer: str) -> None:

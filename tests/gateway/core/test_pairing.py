@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,7 +84,20 @@ def test_the_deadline_counts_from_the_eta_where_that_is_later() -> None:
     scheduled, past = NOON + timedelta(hours=1), NOON - timedelta(hours=1)
     assert judge(a_pair(authority=IN_TIME, eta=scheduled), scheduled + timedelta(seconds=60)) is None
     assert judge(a_pair(authority=IN_TIME, eta=scheduled), scheduled + timedelta(seconds=61)) is not None
-    assert due_time(a_record(eta=past).submission) == NOON
+    assert due_time(a_record(eta=past)) == NOON
+
+
+@pytest.mark.parametrize("eta", [None, NOON + timedelta(hours=1)])
+def test_a_shadow_that_starts_later_is_waited_for_as_much_longer(eta: datetime | None) -> None:
+    delayed = replace(a_pair(authority=IN_TIME), record=a_record(eta=eta, shadow_delay_s=300))
+    due = (eta or NOON) + timedelta(seconds=300)
+    assert judge(delayed, due + timedelta(seconds=60)) is None
+    missing = judge(delayed, due + timedelta(seconds=61))
+    assert (missing and missing.verdict) is Verdict.MISSING
+
+
+def test_a_delay_without_a_shadow_delays_nothing() -> None:
+    assert due_time(a_record(shadow=None, shadow_delay_s=300)) == NOON
 
 
 def test_a_deadline_beyond_the_calendar_is_never_reached() -> None:
@@ -150,3 +164,17 @@ def test_the_final_comparison_depends_on_first_arrivals_alone(
     assert plain is not None
     assert replace(found, compared_at=NOON) == replace(plain, compared_at=NOON)
     assert found.verdict is (Verdict.DIFFERENT_VALUE if max(first) <= DEADLINE_S else Verdict.LATE)
+
+
+def test_answers_a_shadow_went_without_are_told_of_whole_pairs_only() -> None:
+    pair = a_pair(authority=IN_TIME, shadow=TOO_LATE)
+    authority, shadow = pair.outcomes[Role.AUTHORITY], pair.outcomes[Role.SHADOW]
+    outcomes = {
+        Role.AUTHORITY: msgspec.structs.replace(authority, answers_dropped=2),
+        Role.SHADOW: msgspec.structs.replace(shadow, calls_unknown=3),
+    }
+    whole = judge(replace(pair, outcomes=outcomes), TOO_LATE)
+    half = judge(replace(pair, outcomes={Role.AUTHORITY: outcomes[Role.AUTHORITY]}, arrived_at={Role.AUTHORITY: IN_TIME}), TOO_LATE)
+    assert whole is not None
+    assert half is not None
+    assert [(one.answers_dropped, one.calls_unknown) for one in (whole, half)] == [(2, 3), (0, 0)]

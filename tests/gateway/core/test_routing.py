@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import mmh3
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualrun.contracts import Mode, Reason, Role, Side
+from dualrun.contracts import Mode, Reason, Role, Safety, Side
+from gateway.core.errors import UnsafeShadow
 from gateway.core.flags import FULL_SHARE, Flag, FlagSnapshot, share_of
 from gateway.core.routing import PLANS, Plan, bucket_of, decide
 
@@ -118,6 +120,12 @@ def test_keys_that_move_first_are_not_the_keys_observed_first() -> None:
     assert abs(both - KEYS / 4) <= 5 * math.sqrt(KEYS * 0.25 * 0.75)
 
 
+def test_a_decision_names_the_safety_class_where_there_is_a_shadow() -> None:
+    flag = Flag(task=TASK, mode=Mode.SHADOW, shadow_share=FULL_SHARE, safety=Safety.PURE)
+    assert decide(TASK, "k", _snapshot(flag)).safety is Safety.PURE
+    assert decide(TASK, "k", _snapshot(replace(flag, shadow_share=0))).safety is None
+
+
 def test_another_salt_deals_again() -> None:
     both = len(_moved(50, range(KEYS)) & _moved(50, range(KEYS), salt="again"))
     assert abs(both - KEYS / 4) <= 5 * math.sqrt(KEYS * 0.25 * 0.75)
@@ -194,3 +202,26 @@ def test_a_decision_has_one_authority_and_at_most_one_shadow() -> None:
         plan: [role for role, side in ((Role.AUTHORITY, plan.authority), (Role.SHADOW, plan.shadow)) if side] for plan in PLANS.values()
     }
     assert all(found.count(Role.AUTHORITY) == 1 and found.count(Role.SHADOW) <= 1 for found in roles.values())
+
+
+@pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.CANARY, Mode.MIRROR, Mode.EVENTS, Mode.LEGACY])
+def test_a_control_run_is_legacy_beside_a_legacy_that_answers_and_only_where_a_shadow_was_due(mode: Mode) -> None:
+    flag = Flag(task="t", mode=mode, shadow_share=50_000, control_share=50_000, events_share=50_000, safety=Safety.SANDBOXED)
+    plain = replace(flag, control_share=0)
+    seen = set()
+    for n in range(400):
+        with_control, without = (decide("t", f"key-{n}", FlagSnapshot(version=1, flags={"t": one})) for one in (flag, plain))
+        assert with_control.authority is without.authority
+        assert (with_control.shadow is None) == (without.shadow is None)
+        if with_control.shadow is not without.shadow:
+            assert (with_control.authority, with_control.shadow) == (Side.LEGACY, Side.LEGACY)
+        seen.add(with_control.shadow)
+    assert (Side.LEGACY in seen) == (mode in (Mode.SHADOW, Mode.CANARY, Mode.MIRROR))
+
+
+@pytest.mark.parametrize("safety", [Safety.IDEMPOTENT, Safety.UNSAFE])
+def test_a_control_run_needs_a_task_that_may_be_run_twice(safety: Safety) -> None:
+    with pytest.raises(UnsafeShadow) as refused:
+        Flag(task="t", mode=Mode.SHADOW, control_share=1_000, safety=safety).check()
+    assert refused.value.errors[0].pointer == "/control_percent"
+    Flag(task="t", mode=Mode.SHADOW, shadow_share=1, control_share=1_000, safety=Safety.PURE).check()

@@ -1,8 +1,9 @@
-"""A ledger of each kind, behind the two ports."""
+"""A ledger of each kind, behind its ports."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +11,31 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.core.ports import LedgerReader, LedgerWriter
-from gateway.ledger import MemoryLedger, SqlLedgerReader, SqlLedgerWriter, create_ledger_engine, upgrade
+from gateway.core.ports import GateLedger, JudgementLedger, LedgerBrowser, LedgerReader, LedgerWriter, TriageLedger
+from gateway.ledger import (
+    MemoryLedger,
+    SqlGateLedger,
+    SqlJudgements,
+    SqlLedgerBrowser,
+    SqlLedgerReader,
+    SqlLedgerWriter,
+    SqlTriage,
+    create_ledger_engine,
+    upgrade,
+)
 from gateway.ledger.schema import metadata
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Both halves of one ledger."""
+    """One ledger by all its ports."""
 
     writer: LedgerWriter
     reader: LedgerReader
+    triage: TriageLedger
+    judgements: JudgementLedger
+    gate: GateLedger
+    browser: LedgerBrowser
 
 
 SQL = ["sqlite", pytest.param("postgres", marks=pytest.mark.services)]
@@ -29,21 +44,14 @@ SQL = ["sqlite", pytest.param("postgres", marks=pytest.mark.services)]
 @pytest.fixture(params=SQL)
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database, PostgreSQL's shared by the module."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return str(request.getfixturevalue("postgres_url"))
+    return _url(request, tmp_path)
 
 
 @pytest.fixture
 async def engine(ledger_url: str) -> AsyncIterator[AsyncEngine]:
     """An engine on an empty ledger of the present schema."""
-    await upgrade(ledger_url)
-    engine = create_ledger_engine(ledger_url)
-    async with engine.execution_options(dualrun_writes=True).begin() as connection:
-        for table in metadata.sorted_tables:
-            await connection.execute(sa.delete(table))
-    yield engine
-    await engine.dispose()
+    async with _emptied(ledger_url) as engine:
+        yield engine
 
 
 @pytest.fixture(params=["memory", *SQL])
@@ -51,13 +59,29 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     """An empty ledger."""
     if request.param == "memory":
         memory = MemoryLedger()
-        yield Ledger(memory, memory)
+        yield Ledger(memory, memory, memory, memory, memory, memory)
         return
-    url = f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    async with _emptied(_url(request, tmp_path)) as engine:
+        yield Ledger(
+            SqlLedgerWriter(engine),
+            SqlLedgerReader(engine),
+            SqlTriage(engine),
+            SqlJudgements(engine),
+            SqlGateLedger(engine),
+            SqlLedgerBrowser(engine),
+        )
+
+
+def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+
+
+@asynccontextmanager
+async def _emptied(url: str) -> AsyncIterator[AsyncEngine]:
     await upgrade(url)
     engine = create_ledger_engine(url)
     async with engine.execution_options(dualrun_writes=True).begin() as connection:
         for table in metadata.sorted_tables:
             await connection.execute(sa.delete(table))
-    yield Ledger(SqlLedgerWriter(engine), SqlLedgerReader(engine))
+    yield engine
     await engine.dispose()

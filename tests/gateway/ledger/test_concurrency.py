@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dualrun.contracts import Record, Role
 from gateway.core.comparison import Comparison, Verdict
+from gateway.core.report import ReportScope
 from gateway.ledger import SqlLedgerReader, SqlLedgerWriter, create_ledger_engine
 from tests.support.records import NOON, a_comparison, a_difference, a_record, an_outcome
 
@@ -26,7 +27,7 @@ async def test_comparisons_stored_by_several_at_once_count_once(engine: AsyncEng
     for start in range(0, 120, 30):
         batch = comparisons[start : start + 30]
         await asyncio.gather(*(writer.store(shuffled(batch, seed)) for seed, writer in enumerate(writers)))
-    (task,) = (await SqlLedgerReader(engine).shadow_report(None, since=None, until=None, now=NOON)).tasks
+    (task,) = (await SqlLedgerReader(engine).shadow_report(ReportScope(), now=NOON)).tasks
     for own in engines:
         await own.dispose()
     assert task.counts == {Verdict.DIFFERENT_VALUE: 120}
@@ -40,7 +41,7 @@ async def test_missing_replaced_by_several_at_once_moves_the_counters_once(engin
     await writers[0].store([a_comparison(f"s{n}", Verdict.MISSING, missing="shadow", shadow_ms=None) for n in range(40)])
     late = [a_comparison(f"s{n}", Verdict.LATE, a_difference(), missing="shadow") for n in range(40)]
     await asyncio.gather(*(writer.store(shuffled(late, seed)) for seed, writer in enumerate(writers)))
-    (task,) = (await SqlLedgerReader(engine).shadow_report(None, since=None, until=None, now=NOON)).tasks
+    (task,) = (await SqlLedgerReader(engine).shadow_report(ReportScope(), now=NOON)).tasks
     for own in engines:
         await own.dispose()
     assert task.counts == {Verdict.LATE: 40}

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import pytest
 
-from dualrun.contracts import Failure, JsonValue, Outcome, Record, Role, Side, SubmissionRecord
+from dualrun.contracts import Failure, JsonValue, Outcome, Record, Role, Safety, Side, SubmissionRecord
 from gateway.core.comparison import Aspect, DifferenceKind, Verdict
 from gateway.core.ports import LedgerReader, LedgerWriter
-from gateway.core.report import ShadowReport, TaskReport
+from gateway.core.report import ReportScope, ShadowReport, TaskReport
 from tests.support.records import NOON, a_comparison, a_difference, a_record, an_outcome
 
 
@@ -22,7 +22,7 @@ class Ledger(Protocol):
 
 
 async def report_of(ledger: Ledger, **window: datetime | None) -> ShadowReport:
-    return await ledger.reader.shadow_report(None, since=window.get("since"), until=window.get("until"), now=NOON)
+    return await ledger.reader.shadow_report(ReportScope(since=window.get("since"), until=window.get("until")), now=NOON)
 
 
 async def only_task(ledger: Ledger, **window: datetime | None) -> TaskReport:
@@ -32,7 +32,7 @@ async def only_task(ledger: Ledger, **window: datetime | None) -> TaskReport:
 
 async def test_a_submission_reads_back_as_it_was_with_both_outcomes(ledger: Ledger) -> None:
     record, authority, shadow = (
-        a_record(eta=NOON + timedelta(hours=1)),
+        a_record(eta=NOON + timedelta(hours=1), shadow_delay_s=30, safety=Safety.SANDBOXED),
         an_outcome(),
         an_outcome("s1", Role.SHADOW, failure=Failure(kind="Oops")),
     )
@@ -98,6 +98,15 @@ async def test_the_first_outcome_of_a_role_counts(ledger: Ledger) -> None:
     assert pair.arrived_at == {Role.AUTHORITY: NOON}
 
 
+async def test_a_second_run_is_counted_once_however_often_its_record_comes(ledger: Ledger) -> None:
+    first, again = an_outcome(), an_outcome(started_at=NOON + timedelta(minutes=5))
+    await ledger.writer.append([a_record(), first, first], arrived_at=NOON)
+    for _ in range(2):
+        await ledger.writer.append([again, first, again], arrived_at=NOON)
+    (task,) = (await ledger.reader.shadow_report(ReportScope(task="shop.charge"), now=NOON)).tasks
+    assert task.ran_again == 1
+
+
 async def test_the_first_record_of_a_submission_counts(ledger: Ledger) -> None:
     await ledger.writer.append([a_record(kwargs={"n": 1})], arrived_at=NOON)
     await ledger.writer.append([a_record(kwargs={"n": 2})], arrived_at=NOON)
@@ -124,13 +133,14 @@ async def test_pairs_are_shadowed_and_not_finally_compared(ledger: Ledger) -> No
     assert {pair.record.submission.id: pair.verdict for pair in pairs} == {"waits": None, "missing": Verdict.MISSING}
 
 
-async def test_overdue_counts_from_the_later_of_submission_and_eta_oldest_first(ledger: Ledger) -> None:
+async def test_overdue_counts_from_when_both_sides_may_start_oldest_first(ledger: Ledger) -> None:
     minute = timedelta(minutes=1)
     records = [
         a_record("second", submitted_at=NOON - 2 * minute),
         a_record("first", submitted_at=NOON - 3 * minute, eta=NOON - 5 * minute),
         a_record("scheduled", submitted_at=NOON - 9 * minute, eta=NOON + minute),
         a_record("young", submitted_at=NOON),
+        a_record("delayed", submitted_at=NOON - 3 * minute, shadow_delay_s=150),
         a_record("compared", submitted_at=NOON - 9 * minute),
         a_record("unshadowed", submitted_at=NOON - 9 * minute, shadow=None),
     ]
@@ -263,7 +273,7 @@ async def test_a_report_has_every_shadowed_task_and_what_waits(ledger: Ledger) -
 
 async def test_a_task_that_is_asked_for_is_answered_even_without_data(ledger: Ledger) -> None:
     await ledger.writer.store([a_comparison("s1", task="a")])
-    (task,) = (await ledger.reader.shadow_report("nothing", since=None, until=None, now=NOON)).tasks
+    (task,) = (await ledger.reader.shadow_report(ReportScope(task="nothing"), now=NOON)).tasks
     assert (task.task, task.compared, task.authority_latency.p99_ms) == ("nothing", 0, None)
 
 

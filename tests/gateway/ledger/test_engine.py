@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import sqlalchemy as sa
 
 from dualrun.errors import ConfigurationError
 from gateway.core.errors import StoreUnavailable
+from gateway.core.report import ReportScope
 from gateway.ledger import SqlLedgerReader, SqlLedgerWriter, create_ledger_engine, sqlalchemy_url, upgrade
 from tests.support.records import NOON, a_record
 
@@ -51,12 +54,20 @@ async def test_a_ledger_out_of_reach_is_said_so(url: str) -> None:
         writer.append([a_record()], arrived_at=NOON),
         writer.pairs(["s1"]),
         reader.submission("s1"),
-        reader.shadow_report(None, since=None, until=None, now=NOON),
+        reader.shadow_report(ReportScope(), now=NOON),
         upgrade(url),
     ):
         with pytest.raises(StoreUnavailable):
             await call
     await engine.dispose()
+    await sqlite_threads_end()
+
+
+async def sqlite_threads_end() -> None:
+    """The thread of a connection that failed to open is told to stop and not waited for: it would answer to a closed loop."""
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 10)
 
 
 async def test_an_unavailable_ledger_never_says_what_was_to_be_stored(tmp_path: Path) -> None:
