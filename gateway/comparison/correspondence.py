@@ -19,6 +19,8 @@ from gateway.comparison.paths import MEMBER, segment_of
 __all__ = ["ANONYMOUS", "correspondence"]
 
 _LEVELS = 4
+_ROOT = -1
+"""The path of the whole value; places are numbered from 0."""
 ANONYMOUS = "<uuid>"
 """The name an id has until it is known which id of the other side it stands for."""
 
@@ -88,7 +90,7 @@ class _Sightings:
         self.forms = Forms(self.budget, self.numbers, text=self._anonymous, ordered=False)
 
     def see(self, tree: JsonValue) -> list[_Places]:
-        self._walk(tree, 0, None, 0)
+        self._walk(tree, _ROOT, None, 0)
         return self.levels
 
     def _walk(self, value: JsonValue, path: int, around: _Member | None, depth: int) -> None:

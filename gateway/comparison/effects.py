@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from dualrun.contracts import Effect, JsonValue
@@ -21,6 +21,10 @@ class EffectSink(Protocol):
     """While true, what is found lies inside the payload of an effect both sides had."""
 
     def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> None: ...
+
+    def orders(self) -> Iterable[tuple[str, Callable[[str], bool]]]:
+        """Patterns of paths of effects whose order among one another matters, each with the question whether it covers a path."""
+        ...
 
 
 def effect_node(effect: Effect) -> dict[str, JsonValue]:
@@ -40,14 +44,27 @@ _Numbered = tuple[int, Mapping[str, JsonValue]]
 def compare_effects(ours: Sequence[JsonValue], theirs: Sequence[JsonValue], diff: Diff, sink: EffectSink) -> None:
     """Compare canonical effects. Raises `BudgetSpent`.
 
-    Effects with the same kind and key belong together; the order of effects with different keys says nothing, since a concurrent
-    handler may do them in any.
+    Effects with the same kind and key belong together, and come in order; the order of effects with different keys says nothing, since
+    a concurrent handler may do them in any, unless a rule says that it matters.
     """
     if encoded_alike(ours, theirs):
         return
+    _compare_order(ours, theirs, sink)
     left, right = _by_slot(ours, diff), _by_slot(theirs, diff)
     for slot in dict.fromkeys([*left, *right]):
         _compare_slot(slot, left.get(slot, []), right.get(slot, []), diff, sink)
+
+
+def _compare_order(ours: Sequence[JsonValue], theirs: Sequence[JsonValue], sink: EffectSink) -> None:
+    """Where a rule says that the order matters across keys: the effects it covers, as one sequence."""
+    for pattern, covers in sink.orders():
+        left, right = ([path for path in map(_path_of, effects) if covers(path)] for effects in (ours, theirs))
+        if left != right and Counter(left) == Counter(right):
+            sink.add(DifferenceKind.ORDER, pattern, list(left), list(right))
+
+
+def _path_of(effect: JsonValue) -> str:
+    return effect_path(str(effect["kind"]), str(effect["key"])) if isinstance(effect, dict) else ""
 
 
 def _by_slot(effects: Sequence[JsonValue], diff: Diff) -> dict[_Slot, list[_Numbered]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 
 import msgspec
 
@@ -26,9 +28,26 @@ _MAX_PATH_CHARS = 1_000
 
 _TYPED = re.compile("__type__|__value__")
 _ESCAPE = re.compile(r"\\.")
-_SEVERITY = {Aspect.STATE: 0, Aspect.ERROR: 0, Aspect.EFFECTS: 1, Aspect.VALUE: 2}
-_VERDICTS = (Verdict.DIFFERENT_STATE, Verdict.DIFFERENT_EFFECT, Verdict.DIFFERENT_VALUE)
-_NUMERIC = frozenset({DifferenceKind.VALUE, DifferenceKind.EFFECT_CHANGED})
+_SEVERITY = {Aspect.STATE: 0, Aspect.ERROR: 0, Aspect.EFFECTS: 1, Aspect.VALUE: 2, Aspect.SCHEDULE: 3, Aspect.TRACE: 4}
+_INCOMPLETE = 5
+_VERDICTS = (
+    Verdict.DIFFERENT_STATE,
+    Verdict.DIFFERENT_EFFECT,
+    Verdict.DIFFERENT_VALUE,
+    Verdict.DIFFERENT_SCHEDULE,
+    Verdict.DIFFERENT_TRACE,
+    Verdict.INCOMPLETE,
+)
+_NUMERIC = frozenset(
+    {
+        DifferenceKind.VALUE,
+        DifferenceKind.EFFECT_CHANGED,
+        DifferenceKind.ATTEMPTS,
+        DifferenceKind.RETRY_DELAY,
+        DifferenceKind.SPAN_COUNT,
+        DifferenceKind.SPAN_N_PLUS_ONE,
+    }
+)
 _AS_THEY_ARE = frozenset(
     {
         DifferenceKind.ORDER,
@@ -64,17 +83,16 @@ class Findings:
         """Whether placeholders could change nothing: no id, time or typed object is in what differs."""
         return self._settled
 
-    @property
-    def has_only_trees(self) -> bool:
-        """Whether all differences are in what was compared as JSON: values and effects, none of them dropped."""
-        worst = any(severity == 0 for _, severity in self._found)
-        return not worst and not self._alike[Aspect.EFFECTS, DifferenceKind.TRUNCATED, EFFECTS]
-
     def see_key(self, key: str) -> None:
         self._settled = self._settled and not has_marks(key)
 
     def is_unordered(self, path: str) -> bool:
         return bool(self._rules.unordered) and self._rules.unordering(path, self._today) is not None
+
+    def orders(self) -> Iterator[tuple[str, Callable[[str], bool]]]:
+        for rule in self._rules.ordered:
+            if rule.holds(self._today):
+                yield rule.path, partial(rule.covers, on=self._today)
 
     def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> None:
         if self.changed and kind not in _AS_THEY_ARE:
@@ -82,7 +100,7 @@ class Findings:
         self._settled = self._settled and not (_TYPED.search(path) or _holds_marks(authority) or _holds_marks(shadow))
         path = path[:_MAX_PATH_CHARS]
         rule = self._rule(kind, path, authority, shadow)
-        severity = _SEVERITY[self.aspect]
+        severity = _INCOMPLETE if kind is DifferenceKind.INCOMPLETE else _SEVERITY[self.aspect]
         if rule is None and (self._worst is None or severity < self._worst):
             self._worst = severity
         fingerprint = (self.aspect, kind, path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+
+import msgspec
 
 __all__ = [
     "MARK",
+    "MAX_MARK_CHARS",
     "MIN_MARK_CHARS",
     "MIN_UUID_CHARS",
     "Instant",
@@ -37,27 +39,26 @@ MARK = re.compile(
 _RUN = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{9,}", re.ASCII)
 _MAX_TAIL_CHARS = 40
 """More than a time goes on after its date."""
+MAX_MARK_CHARS = 50
+"""More than any mark is long."""
 MIN_MARK_CHARS = len("2026-11-21")
 MIN_UUID_CHARS = 32
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
 
-@dataclass(frozen=True, slots=True)
-class Uuid:
+class Uuid(msgspec.Struct, frozen=True):
     """A UUID by its 32 hexadecimal digits."""
 
     digits: str
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(msgspec.Struct, frozen=True):
     """A moment, in microseconds since 1970; a time without a zone counts as UTC."""
 
     us: int
 
 
-@dataclass(frozen=True, slots=True)
-class IsoDate:
+class IsoDate(msgspec.Struct, frozen=True):
     """A calendar day, by its proleptic ordinal."""
 
     ordinal: int

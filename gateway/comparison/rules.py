@@ -10,7 +10,18 @@ from functools import lru_cache
 
 from dualrun.contracts import JsonValue
 
-__all__ = ["NO_RULES", "IgnoreRule", "Rule", "RuleBook", "TaskRules", "ToleranceRule", "UnorderedRule"]
+__all__ = [
+    "NO_RULES",
+    "IgnoreRule",
+    "OrderedRule",
+    "RedactionRules",
+    "Rule",
+    "RuleBook",
+    "TaskRules",
+    "ToleranceRule",
+    "UnorderedRule",
+    "path_pattern",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +40,11 @@ class Rule:
     """The last day it holds, by the UTC date on which the later side ended."""
 
     def covers(self, path: str, on: date) -> bool:
-        return (self.expires is None or on <= self.expires) and _pattern(self.path).match(path) is not None
+        return self.holds(on) and path_pattern(self.path).match(path) is not None
+
+    def holds(self, on: date) -> bool:
+        """Whether it has not expired by that day."""
+        return self.expires is None or on <= self.expires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +71,33 @@ class UnorderedRule(Rule):
     """The order of the list at the path does not matter. It covers that list alone, not the lists inside its members."""
 
     def covers(self, path: str, on: date) -> bool:
-        return (self.expires is None or on <= self.expires) and _pattern(self.path).fullmatch(path) is not None
+        return self.holds(on) and path_pattern(self.path).fullmatch(path) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderedRule(Rule):
+    """The effects at the path must come in the same order, whatever their keys. Without it only effects with one key must."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactionRules:
+    """What is never kept of a task's records, beside headers and members with the name of a secret."""
+
+    paths: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    """`email`, `card`, `token`."""
+    values: bool = False
+    """Whether the authority's value loses what has the name of a secret too: for tasks whose callers do not read it back."""
+
+    def over(self, default: RedactionRules) -> RedactionRules:
+        """These and the default's."""
+        return RedactionRules(
+            paths=self.paths + default.paths,
+            names=self.names + default.names,
+            patterns=tuple(dict.fromkeys(self.patterns + default.patterns)),
+            values=self.values or default.values,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +107,14 @@ class TaskRules:
     ignore: tuple[IgnoreRule, ...] = ()
     tolerance: tuple[ToleranceRule, ...] = ()
     unordered: tuple[UnorderedRule, ...] = ()
+    ordered: tuple[OrderedRule, ...] = ()
+    states: Mapping[str, str] = field(default_factory=dict)
+    """The state the legacy side ends in, to the state of the events side that means the same."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """The kind an error has on the legacy side, to the kind it has on the events side."""
     error_messages: bool = False
     """Whether the messages of errors are compared too."""
+    redaction: RedactionRules = RedactionRules()
 
     def ignoring(self, path: str, on: date) -> str | None:
         """The id of the first rule in force that ignores the path."""
@@ -90,8 +135,11 @@ class TaskRules:
             ignore=self.ignore + default.ignore,
             tolerance=self.tolerance + default.tolerance,
             unordered=self.unordered + default.unordered,
+            ordered=self.ordered + default.ordered,
+            states={**default.states, **self.states},
             errors={**default.errors, **self.errors},
             error_messages=self.error_messages or default.error_messages,
+            redaction=self.redaction.over(default.redaction),
         )
 
 
@@ -117,7 +165,8 @@ def _first(rules: Iterable[Rule], path: str, on: date) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> re.Pattern[str]:
+def path_pattern(pattern: str) -> re.Pattern[str]:
+    """What a rule's path matches at the beginning of a canonical path: `*`, `**` and `[*]` as `Rule` explains them."""
     parts = []
     for segment in pattern.strip("/").split("/"):
         if segment == "**":

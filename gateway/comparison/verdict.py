@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 
 from dualrun.contracts import JsonValue, Outcome, Side, State
 from gateway.comparison.bounds import Budget, BudgetSpent
-from gateway.comparison.canonical import Run, canonicalise, is_renamed
+from gateway.comparison.canonical import Likeness, Run, canonicalise, likeness
 from gateway.comparison.diff import Diff, encoded_alike
 from gateway.comparison.effects import compare_effects, effect_node
 from gateway.comparison.findings import EFFECTS, MAX_DIFFERENCES, Findings
 from gateway.comparison.rules import NO_RULES, TaskRules
+from gateway.comparison.schedule import compare_schedules, same_schedule
+from gateway.comparison.traces import compare_traces
 from gateway.core.comparison import Aspect, Difference, DifferenceKind, Verdict
 
 __all__ = ["MAX_DIFFERENCES", "compare_outcomes"]
@@ -20,33 +22,77 @@ _SUCCEEDED = State.SUCCEEDED
 
 
 def compare_outcomes(
-    authority: Outcome, shadow: Outcome, rules: TaskRules = NO_RULES, *, given: JsonValue = None
+    authority: Outcome, shadow: Outcome, rules: TaskRules = NO_RULES, *, given: JsonValue = None, eta: datetime | None = None
 ) -> tuple[Verdict, tuple[Difference, ...]]:
-    """The worst class of difference, and the differences: states and error kinds, values where both succeeded, effects.
+    """The worst class of difference, and the differences.
+
+    Where somebody cancelled it and a side gave it up, nothing is compared. Compared are states and error kinds, values where both
+    succeeded, effects, attempts and their schedule (`eta`: not to start before), and traces.
 
     `given` is what the submission was called with (its args and kwargs): an id or time from there is no invention of the run, so a
     side that has another one in its place differs. Samples in the differences are canonical: an id both sides made up is a
     placeholder in them. Never raises on any JSON; what lies beyond the bounds gives a `truncated` difference.
     Source of the order of verdicts: Scientist and Diffy, dual-run.md 4.4.
     """
+    if State.REVOKED in (authority.state, shadow.state):
+        return Verdict.CANCELLED, ()
     ours, theirs = _tree(authority, shadow), _tree(shadow, authority)
-    if _states_agree(authority, shadow, rules) and encoded_alike(ours, theirs):
-        return Verdict.EQUAL, ()
+    runs = Run(authority.started_at, authority.ended_at), Run(shadow.started_at, shadow.ended_at)
+    beside = _beside(authority, shadow, eta)
+    if not beside and _states_agree(authority, shadow, rules):
+        if encoded_alike(ours, theirs):
+            return Verdict.EQUAL, ()
+        quick = _quick_verdict(ours, theirs, runs, given)
+        if quick is not None:
+            return quick, ()
     today = max(authority.ended_at, shadow.ended_at).astimezone(UTC).date()
     literal = Findings(rules, today)
     mapped = _compare_all(authority, shadow, (ours, theirs), rules, literal)
+    _tell(beside, literal)
     if literal.is_settled:
         return _judged(literal, mapped)
-    runs = Run(authority.started_at, authority.ended_at), Run(shadow.started_at, shadow.ended_at)
     try:
-        if literal.has_only_trees and is_renamed(ours, theirs, runs, given):
-            return Verdict.EQUAL_AFTER_NORMALISE, ()
         canonical = canonicalise(ours, theirs, runs, given)
     except (BudgetSpent, RecursionError):
         return _judged(literal, mapped)
     findings = Findings(rules, today)
     _compare_all(authority, shadow, canonical, rules, findings)
+    _tell(beside, findings)
     return _judged(findings, True)
+
+
+class _Beside(list[tuple[Aspect, DifferenceKind, str, JsonValue, JsonValue]]):
+    """What differs beside states, values and effects: found once, since made-up ids and times have no part in it."""
+
+    aspect = Aspect.SCHEDULE
+
+    def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> None:
+        self.append((self.aspect, kind, path, authority, shadow))
+
+
+def _beside(authority: Outcome, shadow: Outcome, eta: datetime | None) -> _Beside:
+    beside = _Beside()
+    if eta is not None or not same_schedule(authority, shadow):
+        compare_schedules(authority, shadow, eta, beside)
+    beside.aspect = Aspect.TRACE
+    compare_traces(authority, shadow, beside)
+    return beside
+
+
+def _tell(beside: _Beside, findings: Findings) -> None:
+    for aspect, kind, path, ours, theirs in beside:
+        findings.aspect = aspect
+        findings.add(kind, path, ours, theirs)
+
+
+_QUICK = {Likeness.SAME: Verdict.EQUAL, Likeness.RENAMED: Verdict.EQUAL_AFTER_NORMALISE, Likeness.UNKNOWN: None}
+
+
+def _quick_verdict(ours: JsonValue, theirs: JsonValue, runs: tuple[Run, Run], given: JsonValue) -> Verdict | None:
+    try:
+        return _QUICK[likeness(ours, theirs, runs, given)]
+    except (BudgetSpent, RecursionError):
+        return None
 
 
 def _judged(findings: Findings, normalised: bool) -> tuple[Verdict, tuple[Difference, ...]]:
@@ -87,7 +133,7 @@ def _states_agree(authority: Outcome, shadow: Outcome, rules: TaskRules) -> bool
 
 
 def _compare_states(authority: Outcome, shadow: Outcome, rules: TaskRules, findings: Findings) -> bool:
-    if authority.state is not shadow.state:
+    if authority.state is not shadow.state and not _mean_the_same(authority, shadow, rules):
         findings.add(DifferenceKind.STATE, "/state", authority.state.value, shadow.state.value)
         return False
     findings.aspect = Aspect.ERROR
@@ -99,7 +145,12 @@ def _compare_states(authority: Outcome, shadow: Outcome, rules: TaskRules, findi
         findings.add(DifferenceKind.ERROR, "/error", *kinds)
     elif rules.error_messages and _error_message(authority) != _error_message(shadow):
         findings.add(DifferenceKind.ERROR, "/error/message", _error_message(authority), _error_message(shadow))
-    return kinds[0] != kinds[1]
+    return kinds[0] != kinds[1] or authority.state is not shadow.state
+
+
+def _mean_the_same(authority: Outcome, shadow: Outcome, rules: TaskRules) -> bool:
+    by_side = {outcome.side: outcome.state.value for outcome in (authority, shadow)}
+    return len(by_side) == len(Side) and rules.states.get(by_side[Side.LEGACY]) == by_side[Side.EVENTS]
 
 
 def _error_kind(outcome: Outcome) -> str | None:

@@ -10,8 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from gateway.core.comparison import Verdict
 from gateway.core.report import ShadowReport
 from gateway.report.samples import NOTHING, sides_of
+from gateway.report.scope import parts_of, scope_in_words, skew_in_words
 from gateway.report.summary import summarise
-from gateway.report.words import DIFFERENCES, VERDICTS, counted, duration, instant, percent, visible
+from gateway.report.words import CALLS_ANSWERED, DIFFERENCES, VERDICTS, counted, duration, instant, percent, sparkline, visible
 
 __all__ = ["render_html"]
 
@@ -20,7 +21,7 @@ GROUPS_SHOWN = 100
 
 def render_html(report: ShadowReport) -> str:
     """The whole page; every text in it is escaped."""
-    return _template().render(summary=summarise(report), report=report)
+    return _template().render(summary=summarise(report), report=report, scope=scope_in_words(report))
 
 
 @lru_cache(maxsize=1)
@@ -28,8 +29,8 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(counted=counted, duration=duration, instant=instant, percent=percent, visible=visible)
-    environment.globals.update(
-        verdicts=list(Verdict), says=DIFFERENCES, words=VERDICTS, sides_of=sides_of, nothing=NOTHING, groups_shown=GROUPS_SHOWN
-    )
+    environment.filters.update(counted=counted, duration=duration, instant=instant, percent=percent, sparkline=sparkline, visible=visible)
+    environment.filters["skew"] = skew_in_words
+    environment.globals.update(verdicts=list(Verdict), says=DIFFERENCES, words=VERDICTS, groups_shown=GROUPS_SHOWN)
+    environment.globals.update(sides_of=sides_of, parts_of=parts_of, nothing=NOTHING, calls_answered=CALLS_ANSWERED)
     return environment.get_template("report.html.j2")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.core.comparison import Aspect, Verdict
+from gateway.core.comparison import Aspect, DifferenceKind, Verdict
 from gateway.core.evidence import mismatch_bound
+from gateway.core.noise import MATERIAL, FieldCounts, FieldJudgement, FieldStanding, judge_fields
 from gateway.core.report import DifferenceGroup, ShadowReport, TaskReport
-from gateway.report.words import VERDICTS, counted, percent, percent_at_most
+from gateway.core.skew import skew_matters_from
+from gateway.report.scope import proven
+from gateway.report.standing import PROVEN_BELOW, Advice, advice_on
+from gateway.report.words import VERDICTS, counted, duration, percent
 
 __all__ = ["ReportSummary", "TaskSummary", "Tone", "summarise"]
 
-PROVEN_BELOW = 0.01
-"""A task without a mismatch is called the same once fewer than this ratio of mismatches is all that remains possible."""
-
-_HARM = (Aspect.STATE, Aspect.EFFECTS, Aspect.ERROR, Aspect.VALUE)
+_NEVER_NOISE = frozenset({DifferenceKind.EFFECT_MISSING, DifferenceKind.EFFECT_EXTRA})
+"""One lost or repeated effect is one too many."""
+_HARM = (Aspect.STATE, Aspect.EFFECTS, Aspect.ERROR, Aspect.VALUE, Aspect.SCHEDULE, Aspect.TRACE)
 
 
 class Tone(StrEnum):
@@ -23,7 +27,7 @@ class Tone(StrEnum):
 
     DIFFERS = "differs"
     INCOMPLETE = "incomplete"
-    """No difference, but outcomes are missing or came late."""
+    """No difference, but outcomes are missing or came late, or traces are incomplete."""
     UNPROVEN = "unproven"
     """No difference, and too few comparisons to say much."""
     NO_DATA = "no data"
@@ -37,6 +41,7 @@ class TaskSummary:
     report: TaskReport
     tone: Tone
     headline: str
+    advice: Advice
     match: str
     """The observed share of same outcomes; a dash without data."""
     bound: str
@@ -47,6 +52,46 @@ class TaskSummary:
     """Differences no rule hides, the most harmful first."""
     hidden: tuple[DifferenceGroup, ...]
     """Differences that rules hide."""
+    noise: Mapping[str, FieldJudgement]
+    """By fingerprint, what control runs say of each group; empty where there were none."""
+
+    def noise_in_words(self, group: DifferenceGroup) -> str:
+        """What control runs say of a group: nothing where there are none."""
+        judged = self.noise.get(group.fingerprint)
+        if judged is None or judged.standing is FieldStanding.UNKNOWN or group.ignored_by is not None:
+            return ""
+        share = f"{percent(judged.control_rate)} of {counted(self.report.controls.get('', 0))} legacy-against-legacy runs"
+        if judged.is_ignorable:
+            return f"Noise: differs in {share}: ignore?"
+        if judged.standing is FieldStanding.NOISE:
+            return f"Noise: differs as often in legacy-against-legacy runs ({share})."
+        if judged.standing is FieldStanding.UNPROVEN:
+            return f"Unproven: seen in {share}, not clearly more often here."
+        return f"No noise: seen in {share} only."
+
+    @property
+    def skew_in_words(self) -> str:
+        """Whether pairs differ more the farther apart they started: nothing where they do not."""
+        cut = skew_matters_from(self.report.by_skew)
+        if cut is None:
+            return ""
+        far = [count for count in self.report.by_skew if count.bucket >= cut.bucket]
+        near = [count for count in self.report.by_skew if count.bucket < cut.bucket]
+        shares = (percent(sum(c.different for c in part) / sum(c.pairs for c in part)) for part in (far, near))
+        return (
+            "Of all time: pairs that started more than {} apart differ in {}, the others in {}: "
+            "the later side may have seen another world. Start the shadow sooner before you look for a fault."
+        ).format(duration(cut.at_least_ms), *shares)
+
+    @property
+    def answers_in_words(self) -> str:
+        """What of the outside's answers did not reach shadows, or was never asked for, and what ran twice: nothing where all is well."""
+        unknown, dropped = self.report.calls_unknown, self.report.answers_dropped
+        said = [f"shadows made {counted(unknown)} call{'' if unknown == 1 else 's'} the authority never made"] if unknown else []
+        said += [f"{counted(dropped)} answer{' was' if dropped == 1 else 's were'} not kept for them"] if dropped else []
+        again = self.report.ran_again
+        said += [f"{counted(again)} run{' was' if again == 1 else 's were'} of work that had ended before"] if again else []
+        return f"Of all time: {'; '.join(said)}." if said else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +127,40 @@ def _summarise_task(task: TaskReport) -> TaskSummary:
         report=task,
         tone=tone,
         headline=_headline(task, tone),
+        advice=advice_on(task),
         match="-" if ratio is None else percent(ratio),
-        bound="nothing compared" if ratio is None else f"mismatch <= {percent_at_most(bound)} (n = {counted(task.compared)})",
+        bound=proven(task.different, task.compared),
         match_ratio=ratio,
         mismatch_bound=bound,
         groups=tuple(sorted((group for group in task.groups if group.ignored_by is None), key=_harm)),
+        noise=_noise(task),
         hidden=tuple(sorted((group for group in task.groups if group.ignored_by is not None), key=_harm)),
+    )
+
+
+def _noise(task: TaskReport) -> Mapping[str, FieldJudgement]:
+    runs = task.controls.get("", 0)
+    if not runs:
+        return {}
+    shown = [group for group in task.groups if group.ignored_by is None]
+    return judge_fields(
+        {
+            group.fingerprint: FieldCounts(
+                pairs=max(task.compared, group.count),
+                different=group.count,
+                control_pairs=runs,
+                control_different=task.controls.get(group.fingerprint, 0),
+                material=0.0 if group.kind in _NEVER_NOISE else MATERIAL,
+            )
+            for group in shown
+        }
     )
 
 
 def _tone(task: TaskReport, bound: float) -> Tone:
     if task.different or _different_though_late(task):
         return Tone.DIFFERS
-    if _absent(task):
+    if _absent(task) or _incomplete(task):
         return Tone.INCOMPLETE
     if not task.compared:
         return Tone.NO_DATA
@@ -117,17 +183,24 @@ def _headline(task: TaskReport, tone: Tone) -> str:
             return f"No difference in {compared}: too few to call it the same."
         case _:
             text = f"The same in all {compared}."
-    absent = _absent(task)
-    return text + (f" An outcome was missing or late in {counted(absent)}." if absent else "")
+    absent, incomplete = _absent(task), _incomplete(task)
+    text += f" An outcome was missing or late in {counted(absent)}." if absent else ""
+    text += f" A trace was incomplete in {counted(incomplete)}." if incomplete else ""
+    cancelled = task.counts.get(Verdict.CANCELLED, 0)
+    return text + (f" {counted(cancelled)} cancelled: not compared." if cancelled else "")
 
 
 def _classes(task: TaskReport) -> str:
-    worst_first = (Verdict.DIFFERENT_STATE, Verdict.DIFFERENT_EFFECT, Verdict.DIFFERENT_VALUE)
+    worst_first = [verdict for verdict in reversed(Verdict) if verdict.is_different]
     return ", ".join(f"{VERDICTS[verdict]} in {counted(task.counts[verdict])}" for verdict in worst_first if task.counts.get(verdict))
 
 
 def _absent(task: TaskReport) -> int:
     return task.counts.get(Verdict.MISSING, 0) + task.counts.get(Verdict.LATE, 0)
+
+
+def _incomplete(task: TaskReport) -> int:
+    return task.counts.get(Verdict.INCOMPLETE, 0)
 
 
 def _different_though_late(task: TaskReport) -> bool:

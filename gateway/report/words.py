@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.core.comparison import DifferenceKind, Verdict
 
-__all__ = ["DIFFERENCES", "VERDICTS", "counted", "duration", "instant", "percent", "percent_at_most", "visible"]
+__all__ = [
+    "CALLS_ANSWERED",
+    "DIFFERENCES",
+    "VERDICTS",
+    "counted",
+    "duration",
+    "instant",
+    "percent",
+    "percent_at_most",
+    "sparkline",
+    "visible",
+]
 
 VERDICTS: Mapping[Verdict, str] = {
     Verdict.EQUAL: "equal",
     Verdict.EQUAL_AFTER_NORMALISE: "equal but for generated ids and times",
     Verdict.IGNORED: "different only where a rule allows it",
+    Verdict.INCOMPLETE: "no difference, but a trace is incomplete",
+    Verdict.CANCELLED: "cancelled on a side",
+    Verdict.DIFFERENT_TRACE: "done in another way",
+    Verdict.DIFFERENT_SCHEDULE: "other attempts, or at other times",
     Verdict.DIFFERENT_VALUE: "another value",
     Verdict.DIFFERENT_EFFECT: "other effects",
     Verdict.DIFFERENT_STATE: "another state",
@@ -33,9 +48,22 @@ DIFFERENCES: Mapping[DifferenceKind, str] = {
     DifferenceKind.EFFECT_MISSING: "The shadow does not cause an effect",
     DifferenceKind.EFFECT_EXTRA: "The shadow causes an effect too many",
     DifferenceKind.EFFECT_CHANGED: "The shadow causes an effect with other content",
+    DifferenceKind.ATTEMPTS: "The shadow makes another number of attempts",
+    DifferenceKind.RETRY_DELAY: "The shadow waits for another time before it tries again",
+    DifferenceKind.EARLY: "A side starts before its eta",
+    DifferenceKind.SPAN_MISSING: "The shadow does not do a step",
+    DifferenceKind.SPAN_EXTRA: "The shadow does a step too many",
+    DifferenceKind.SPAN_COUNT: "The shadow does a step more often, or less",
+    DifferenceKind.SPAN_N_PLUS_ONE: "The shadow makes a call once for each item (N+1)",
+    DifferenceKind.SPAN_STATUS: "A step fails on one side only",
+    DifferenceKind.SPAN_ORDER: "The shadow makes its calls in another order",
+    DifferenceKind.INCOMPLETE: "The trace of a side is incomplete, so the traces were not compared",
     DifferenceKind.TRUNCATED: "The comparison was cut short here: what lies beyond is not known to be equal",
 }
 
+CALLS_ANSWERED = "Calls of a shadow that are captured are answered, not made: how long they took says nothing of the handler."
+
+_BARS = "▁▂▃▄▅▆▇█"
 _REORDERING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0xFEFF, 0x2028, 0x2029}
 _NEWLINE = 0x0A
 _HIDDEN = {code: f"\\u{code:04x}" for code in {*range(0x20), *range(0x7F, 0xA0), *_REORDERING} - {_NEWLINE}}
@@ -87,6 +115,12 @@ def instant(moment: datetime | None) -> str:
 def visible(text: str) -> str:
     """The text with control characters and those that reorder what is read spelled out: it shows what it holds."""
     return text.translate(_HIDDEN)
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """Counts as eight heights of bars; nothing as a dot."""
+    most = max(counts, default=0)
+    return "".join(_BARS[max(0, math.ceil(8 * n / most) - 1)] if n > 0 else "·" for n in counts) if most > 0 else "·" * len(counts)
 
 
 def _digits(value: float) -> int:

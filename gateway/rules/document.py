@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TypedDict
 
-from gateway.comparison import IgnoreRule, TaskRules, ToleranceRule, UnorderedRule
+from dualrun.contracts import State
+from gateway.comparison import IgnoreRule, OrderedRule, RedactionRules, TaskRules, ToleranceRule, UnorderedRule
+from gateway.comparison.redaction import PATTERNS
 from gateway.core.document import DocumentFlaw, DocumentNode, read_document
 from gateway.core.errors import RulesRejected
 
 __all__ = ["parse_rules"]
 
-_SECTIONS = ("ignore", "tolerance", "unordered", "errors", "error_messages")
+_SECTIONS = ("ignore", "tolerance", "unordered", "ordered", "states", "redact", "errors", "error_messages")
 _COMMON = ("id", "path", "owner", "reason")
 _RULE = (*_COMMON, "expires")
 _TOLERANCE = (*_RULE, "absolute", "relative")
@@ -33,9 +35,38 @@ def _rules(document: DocumentNode) -> TaskRules:
         ignore=tuple(IgnoreRule(**_common(node, _RULE, taken)) for node in _listed(sections, "ignore")),
         tolerance=tuple(_tolerance(node, taken) for node in _listed(sections, "tolerance")),
         unordered=tuple(UnorderedRule(**_common(node, _RULE, taken)) for node in _listed(sections, "unordered")),
+        ordered=tuple(OrderedRule(**_common(node, _RULE, taken)) for node in _listed(sections, "ordered")),
+        states=_states(sections["states"]) if "states" in sections else {},
+        redaction=_redaction(sections["redact"]) if "redact" in sections else RedactionRules(),
         errors={legacy: events.text() for legacy, events in sections["errors"].mapping().items()} if "errors" in sections else {},
         error_messages="error_messages" in sections and sections["error_messages"].boolean(),
     )
+
+
+def _states(node: DocumentNode) -> dict[str, str]:
+    known = [state.value for state in State]
+    mapped: dict[str, str] = {}
+    for legacy, events in node.mapping().items():
+        if legacy not in known:
+            raise node.flaw(f"{legacy!r} is no state; states are {', '.join(known)}")
+        if events.text() not in known:
+            raise events.flaw(f"{events.text()!r} is no state; states are {', '.join(known)}")
+        mapped[legacy] = events.text()
+    return mapped
+
+
+def _redaction(node: DocumentNode) -> RedactionRules:
+    members = node.mapping(("paths", "names", "patterns", "values"))
+    values = "values" in members and members["values"].boolean()
+    given = {name: [item.text() for item in members[name].sequence()] for name in members if name != "values"}
+    for name, path in (("paths", path) for path in given.get("paths", ())):
+        if not path.startswith("/"):
+            raise members[name].flaw(f"should be paths like /value/customer/iban, one is {path!r}")
+    unknown = [pattern for pattern in given.get("patterns", ()) if pattern not in PATTERNS]
+    if unknown:
+        raise members["patterns"].flaw(f"{unknown[0]!r} is no pattern; patterns are {', '.join(PATTERNS)}")
+    texts = {name: tuple(given.get(name, ())) for name in ("paths", "names", "patterns")}
+    return RedactionRules(paths=texts["paths"], names=texts["names"], patterns=texts["patterns"], values=values)
 
 
 def _listed(sections: Mapping[str, DocumentNode], name: str) -> list[DocumentNode]:

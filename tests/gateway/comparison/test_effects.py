@@ -8,6 +8,7 @@ import pytest
 
 from dualrun.contracts import Effect, Role
 from gateway.comparison import TaskRules, compare_outcomes
+from gateway.comparison.paths import texts_in, without_texts
 from gateway.core.comparison import Verdict
 from tests.support.comparing import an_outcome, effects_compared, found
 
@@ -87,6 +88,10 @@ def test_an_error_the_outside_answered_with_counts() -> None:
         ("message", "order.paid", "/effects/message/order.paid"),
         ("cache", "set session:Zx81kQ-ab12cd34ef56gh78", "/effects/cache/set session:*"),
         ("cache", "set SKU-00042", "/effects/cache/set SKU-*"),
+        ("cache", "incr cart:u40:v2", "/effects/cache/incr cart:*:v2"),
+        ("http", "PUT http://shop/v1/carts/u40/merges/a40", "/effects/http/PUT */v1/carts/*/merges/*"),
+        ("http", "POST https://auth/oauth2/token", "/effects/http/POST */oauth2/token"),
+        ("file", "exports/2026/a7.csv", "/effects/file/exports/*/*"),
         ("own kind", "k", "/effects/*/k"),
     ],
 )
@@ -130,3 +135,15 @@ def test_effects_of_a_failed_run_are_compared_too() -> None:
     ours = an_outcome(Role.AUTHORITY, error="OutOfStock", effects=[MAIL])
     theirs = an_outcome(Role.SHADOW, error="OutOfStock")
     assert found(compare_outcomes(ours, theirs, TaskRules())) == [("effect_missing", "/effects/email/to:*")]
+
+
+def test_what_a_submission_was_called_with_is_no_path() -> None:
+    texts = texts_in({"args": ["ann", 7, {"cart": "spring-sale"}], "kwargs": {"kind": "gift"}})
+    assert without_texts("/effects/http/GET */users/ann/carts/spring-sale/name", texts) == "/effects/http/GET */users/*/carts/*/name"
+    assert without_texts("/trace/http:GET:shop/users/ann/db:sqlite", texts) == "/trace/http:GET:shop/users/*/db:sqlite"
+    assert without_texts("/value/ann", texts) == "/value/ann"
+    assert without_texts("/effects/sql/INSERT ann", texts) == "/effects/sql/INSERT ann"
+
+
+def test_hostile_arguments_are_looked_at_for_a_moment_only() -> None:
+    assert len(texts_in([f"text {n}" for n in range(100_000)])) < 1_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dualrun.contracts import Effect, Role, Side, State
 from gateway.comparison import TaskRules, compare_outcomes
 from gateway.core.comparison import Aspect, Verdict
@@ -17,6 +19,17 @@ def test_another_state_is_the_worst_difference() -> None:
     assert verdict is Verdict.DIFFERENT_STATE
     assert (differences[0].aspect, differences[0].path) == (Aspect.STATE, "/state")
     assert (differences[0].authority, differences[0].shadow) == ("succeeded", "failed")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(State.REVOKED, State.SUCCEEDED), (State.SUCCEEDED, State.REVOKED), (State.REVOKED, State.REVOKED)]
+)
+def test_what_was_cancelled_on_a_side_is_not_compared(ours: State, theirs: State) -> None:
+    pair = an_outcome(Role.AUTHORITY, {"a": 1}, state=ours, effects=[MAIL]), an_outcome(Role.SHADOW, {"a": 2}, state=theirs)
+    verdict, differences = compare_outcomes(*pair, TaskRules())
+    assert (verdict, differences) == (Verdict.CANCELLED, ())
+    assert not verdict.is_same
+    assert not verdict.is_different
 
 
 def test_values_are_compared_only_where_both_succeeded() -> None:

@@ -62,7 +62,7 @@ FULL = a_report(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(st.text(), st.just(EVIL), st.from_regex(r"<[a-z/!]+[^>]*>?")))
 def test_no_text_becomes_markup(text: str) -> None:
     tags = [tag for tag, _ in Page(render_html(a_report_of(text))).tags]
@@ -115,7 +115,7 @@ def test_json_has_every_verdict_and_the_samples_as_they_are() -> None:
     assert task["match_ratio"] == 0.979
     assert 0.0298 < task["mismatch_bound"] < 0.03
     assert [group["path"] for group in task["groups"]] == ["/effects/email/to:*", "/value/price", "/value/at"]
-    assert task["groups"][0]["samples"][1] == {"submission_id": "s1", "authority": {"to": "bob"}, "shadow": None}
+    assert task["groups"][0]["samples"][1] == {"submission_id": "s1", "flag_version": 0, "authority": {"to": "bob"}, "shadow": None}
     assert task["latency"]["shadow"] == {"count": 1_000, "p50_ms": 24.6, "p95_ms": 96.2, "p99_ms": 1_424.0}
 
 

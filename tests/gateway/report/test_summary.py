@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.comparison import Aspect, DifferenceKind, Verdict
 from gateway.core.report import TaskReport
+from gateway.report import render_html, render_markdown
 from gateway.report.summary import Tone, summarise
 from gateway.report.words import duration, percent, percent_at_most, visible
 from tests.support.reports import a_group, a_report, a_task
@@ -112,3 +115,12 @@ def test_times_are_in_the_unit_that_suits_them(elapsed_ms: float | None, text: s
 
 def test_text_that_hides_or_reorders_itself_is_spelled_out() -> None:
     assert visible("a\x00b\u202ec\u2066\nd\x1b[31m") == "a\\u0000b\\u202ec\\u2066\nd\\u001b[31m"
+
+
+def test_a_report_says_which_answers_shadows_went_without() -> None:
+    task = a_task("t", {Verdict.EQUAL: 5})
+    assert summarise(a_report(task)).tasks[0].answers_in_words == ""
+    lacking = summarise(a_report(replace(task, calls_unknown=1_200, answers_dropped=1))).tasks[0]
+    assert lacking.answers_in_words == "Of all time: shadows made 1,200 calls the authority never made; 1 answer was not kept for them."
+    assert "1,200 calls" in render_markdown(a_report(lacking.report))
+    assert "1,200 calls" in render_html(a_report(lacking.report))

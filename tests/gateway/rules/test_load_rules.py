@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.comparison import IgnoreRule, RuleBook, TaskRules, ToleranceRule, UnorderedRule
+from gateway.comparison import IgnoreRule, RedactionRules, RuleBook, TaskRules, ToleranceRule, UnorderedRule
 from gateway.core.errors import RulesRejected
 from gateway.rules import load_rules
 
@@ -36,6 +36,12 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         errors={"HTTPError": "HTTPStatusError"},
         error_messages=True,
     )
+
+
+def test_what_is_redacted_is_read(tmp_path: Path) -> None:
+    (tmp_path / "order.pay.yaml").write_text("redact: {paths: [/value/iban], names: [ssn], patterns: [card], values: true}\n")
+    wanted = RedactionRules(paths=("/value/iban",), names=("ssn",), patterns=("card",), values=True)
+    assert load_rules(tmp_path).for_task("order.pay").redaction == wanted
 
 
 def test_the_default_holds_for_every_task_after_its_own_rules(tmp_path: Path) -> None:
