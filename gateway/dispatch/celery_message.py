@@ -61,7 +61,7 @@ class CeleryMessages:
             submission.task,
             args,
             kwargs,
-            eta=options.eta,
+            eta=work.eta,
             expires=options.expires,
             # None lets the worker follow the task's own setting.
             ignore_result=True if shadow else None,

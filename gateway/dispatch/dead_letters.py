@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from dualrun.contracts.topology import (
     HEADER_ATTEMPT,
     HEADER_DEAD_REASON,
     HEADER_DEAD_TRACEBACK,
+    HEADER_RETRY_DELAYS,
     HEADER_SUBMISSION_ID,
     dead_letter_queue,
 )
@@ -31,7 +32,7 @@ _LOOK_AGAIN_S = 0.02
 _RENEW_AFTER = 10
 """RabbitMQ 4 drops a message delivered 20 times without an ack; one looked at so often is replaced by a copy."""
 _TYPE_HEADERS = ("cloudEvents:type", "cloudEvents_type")
-_NOT_REPLAYED = frozenset({HEADER_ATTEMPT, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK})
+_NOT_REPLAYED = frozenset({HEADER_ATTEMPT, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK, HEADER_RETRY_DELAYS})
 
 
 class BrokerDeadLetters:
@@ -45,23 +46,22 @@ class BrokerDeadLetters:
         async with self._in_hand(queue) as deliveries:
             return None if deliveries is None else [_letter(queue, delivery.message) for delivery in deliveries]
 
-    async def replay(self, queue: str, id_: str) -> DeadLetter | None:
+    async def replay(self, queue: str, ids: Collection[str]) -> Sequence[DeadLetter]:
         async with self._in_hand(queue) as deliveries:
-            delivery = _find(deliveries or (), id_)
-            if delivery is None:
-                return None
-            await self._broker.publish("", queue, _replayed(delivery.message))
-            # Confirmed: from here on it is in two places rather than in none.
-            _settle(deliveries, delivery)
-            return _letter(queue, delivery.message)
+            replayed: list[DeadLetter] = []
+            for delivery in _of_ids(deliveries or (), ids):
+                await self._broker.publish("", queue, _replayed(delivery.message))
+                # Confirmed: from here on it is in two places rather than in none.
+                _settle(deliveries, delivery)
+                replayed.append(_letter(queue, delivery.message))
+            return replayed
 
-    async def discard(self, queue: str, id_: str) -> DeadLetter | None:
+    async def discard(self, queue: str, ids: Collection[str]) -> Sequence[DeadLetter]:
         async with self._in_hand(queue) as deliveries:
-            delivery = _find(deliveries or (), id_)
-            if delivery is None:
-                return None
-            _settle(deliveries, delivery)
-            return _letter(queue, delivery.message)
+            discarded = _of_ids(deliveries or (), ids)
+            for delivery in discarded:
+                _settle(deliveries, delivery)
+            return [_letter(queue, delivery.message) for delivery in discarded]
 
     @asynccontextmanager
     async def _in_hand(self, queue: str) -> AsyncIterator[list[Delivery] | None]:
@@ -118,8 +118,13 @@ class BrokerDeadLetters:
         delivery.requeue()
 
 
-def _find(deliveries: Iterable[Delivery], id_: str) -> Delivery | None:
-    return next((delivery for delivery in deliveries if _id(delivery.message) == id_), None)
+def _of_ids(deliveries: Iterable[Delivery], ids: Collection[str]) -> list[Delivery]:
+    """The first of each id."""
+    found: dict[str, Delivery] = {}
+    for delivery in deliveries:
+        if (id_ := _id(delivery.message)) in ids:
+            found.setdefault(id_, delivery)
+    return list(found.values())
 
 
 def _settle(deliveries: list[Delivery] | None, delivery: Delivery) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from dualrun.broker import Broker, Message, Outgoing
 from dualrun.contracts import Event, Role, ServedTask, Side, Work, headers_of
-from dualrun.contracts.topology import EVENTS_EXCHANGE, HEADER_ETA, HEADER_EXPIRES, SHADOW_EXCHANGE
+from dualrun.contracts.topology import EVENTS_EXCHANGE, HEADER_ETA, HEADER_EXPIRES, HEADER_SERVICE, SHADOW_EXCHANGE
 from dualrun.errors import BrokerError
 from gateway.core.arguments import bind_arguments
 from gateway.core.errors import DispatchFailed, InvalidArguments
@@ -28,8 +28,10 @@ def event_of(work: Work, served: ServedTask) -> Event:
     """The event: its id is the submission's, its type the task, its payload the arguments by name. Raises `InvalidArguments`."""
     submission = work.submission
     headers = {**work_headers(work), HEADER_POSITIONAL: str(len(submission.args))}
-    if submission.options.eta is not None:
-        headers[HEADER_ETA] = submission.options.eta.isoformat()
+    if served.service:
+        headers[HEADER_SERVICE] = served.service
+    if work.eta is not None:
+        headers[HEADER_ETA] = work.eta.isoformat()
     if submission.options.expires is not None:
         headers[HEADER_EXPIRES] = submission.options.expires.isoformat()
     return Event(

@@ -12,6 +12,7 @@ from watchfiles import awatch
 
 from gateway.core.errors import FlagConflict, FlagsFileRejected, StoreUnavailable
 from gateway.core.flags import Flag, FlagSnapshot
+from gateway.core.override import steps_back
 from gateway.flags.document import parse_flags
 from gateway.flags.port import FileFlagStore
 
@@ -75,8 +76,9 @@ class FlagsFile:
             return  # another gateway with the file was first: the next poll sees its flags
         except StoreUnavailable as exc:
             log.warning("flags_file_waits", extra={"path": str(self._path), "error": str(exc)})
-            if self._alone:
-                await self._store.hold_from_file(flags, file_hash=seen, author=_AUTHOR, reason=str(self._path))
+            # Others may change flags too: what would take a key off legacy waits for the store, where it can be seen what they did.
+            held = flags if self._alone else steps_back(self._store.snapshot, flags)
+            await self._store.hold_from_file(held, file_hash=seen, author=_AUTHOR, reason=str(self._path))
             return
         self._seen, self.last_error = seen, None
         log.info("flags_file_in_force", extra={"path": str(self._path), "version": snapshot.version, "file_hash": seen[:12]})

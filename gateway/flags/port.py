@@ -28,5 +28,5 @@ class FileFlagStore(FlagStore, Protocol):
         ...
 
     async def hold_from_file(self, flags: Mapping[str, Flag], *, file_hash: str, author: str, reason: str) -> FlagSnapshot:
-        """Put a file's flags in force in this process while the store is away; it gets them when it is back. Twice is once."""
+        """Put a file's flags in force everywhere while the store is away; it gets them when it is back. Twice is once."""
         ...

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
+import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from dualrun.broadcast import Broadcast
+from dualrun.flags_redis import flags_channel, flags_key
 from gateway.cancellation import cancelled
 from gateway.core.errors import FlagConflict, StoreUnavailable
+from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
+from gateway.core.override import applied, override_of
+from gateway.core.recall import next_version
 from gateway.flags.disk import DiskCopy
 from gateway.flags.memory import HISTORY_LENGTH
+from gateway.flags.overrides import PendingOverrides, decode_overrides
 from gateway.flags.wire import StoredFlags, decode_stored, encode_stored
 
 __all__ = ["RedisFlagStore"]
@@ -34,6 +43,9 @@ _RECONNECT_S = 0.2
 _TIMEOUT_S = 2.0
 _ATTEMPTS = 20
 _PAGE = 50
+_SEEN = 50
+_MERGED = 200
+_TELL_AGAIN_S = 1.0
 _T = TypeVar("_T")
 
 _VERSION = """
@@ -69,45 +81,68 @@ class RedisFlagStore:
     """`FlagStore` and `FileFlagStore` shared by every gateway on one Redis and prefix.
 
     A change is in force in the process that makes it when `replace` returns, and elsewhere with its notice, at the latest with the
-    next poll. While Redis is away the last known good flags stay in force; `last_known_good` keeps them for a start without Redis.
+    next poll. While Redis is away the last known good flags stay in force; `last_known_good` keeps them for a start without Redis. An
+    override is in force over them, and becomes a version when Redis is back.
     """
 
-    def __init__(self, url: str, prefix: str, *, last_known_good: Path | None = None, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        *,
+        last_known_good: Path | None = None,
+        broadcast: Broadcast | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
         # One retry for a pooled connection that died unseen. No more: who changes a flag wants to hear that Redis is away.
         self._redis = Redis.from_url(
             url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), 1), health_check_interval=30
         )
-        self._key = f"{prefix}flags"
+        self._key = flags_key(prefix)
         self._history_key = f"{prefix}flags:history"
-        self._channel = f"{prefix}flags:changed"
+        self._channel = flags_channel(prefix)
         self._disk = DiskCopy(last_known_good) if last_known_good is not None else None
         self._now = now
         self._body = b""
         self._stored = StoredFlags(FlagSnapshot(version=0))
+        self._snapshot = self._stored.snapshot
+        self._seen: deque[FlagSnapshot] = deque(maxlen=_SEEN)
+        aside = None if last_known_good is None else DiskCopy(last_known_good.with_name(f"{last_known_good.stem}-overrides.json"))
+        self._overrides = PendingOverrides(aside, None if broadcast is None else broadcast.tell)
+        if broadcast is not None:
+            broadcast.listen(self._heard)
         self._seen_live = False
         self._reachable = True
         self._notified = True
         self._following: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read the disk copy, then Redis (its being away is logged, not raised), then follow the changes."""
-        kept = await asyncio.to_thread(self._disk.read) if self._disk is not None else None
+        kept = await self._disk.read() if self._disk is not None else None
         if kept is not None:
             self._stored, self._body = kept, encode_stored(kept)
+        await self._overrides.remember(self._now())
+        self._renew()
         try:
             await self._refresh()
         except StoreUnavailable as exc:
             self._lost(exc)
         self._following = asyncio.create_task(self._follow(), name="flags")
+        self._telling = asyncio.create_task(self._tell_again(), name="overrides")
 
     async def stop(self) -> None:
         """Stop following; the flags stay in force."""
         await cancelled(self._following)
+        await cancelled(self._telling)
+        await self._overrides.kept()
+        if self._disk is not None:
+            await self._disk.kept()
         await self._redis.aclose()
 
     @property
     def snapshot(self) -> FlagSnapshot:
-        return self._stored.snapshot
+        return self._snapshot
 
     @property
     def file_hash(self) -> str | None:
@@ -123,16 +158,23 @@ class RedisFlagStore:
         return self.snapshot
 
     async def replace(
-        self, flags: Mapping[str, Flag], *, expected_version: int | None, author: str, reason: str, source: str
+        self,
+        flags: Mapping[str, Flag],
+        *,
+        expected_version: int | None,
+        author: str,
+        reason: str,
+        source: str,
+        evidence: FlagEvidence | None = None,
     ) -> FlagSnapshot:
         """Raises `FlagConflict`, after which `snapshot` is the version it names; `StoreUnavailable`."""
-        if expected_version is not None and expected_version != self.snapshot.version:
+        if self._overrides or (expected_version is not None and expected_version != self.snapshot.version):
             await self._refresh()
         for _ in range(_ATTEMPTS):
             present = self._stored
             if expected_version is not None and expected_version != present.snapshot.version:
                 raise FlagConflict(expected_version, present.snapshot.version)
-            if await self._set(present, self._next(flags, author, reason, source), present.file_hash):
+            if await self._set(present, self._next(flags, author, reason, source, evidence), present.file_hash):
                 return self.snapshot
         raise StoreUnavailable(f"flags changed {_ATTEMPTS} times while they were to be replaced")
 
@@ -147,9 +189,24 @@ class RedisFlagStore:
 
     async def hold_from_file(self, flags: Mapping[str, Flag], *, file_hash: str, author: str, reason: str) -> FlagSnapshot:
         """As `FileFlagStore` says."""
-        if self._stored.file_hash != file_hash or self.snapshot.flags != flags:
-            await self._adopt(encode_stored(StoredFlags(self._next(flags, author, reason, "file"), file_hash)))
+        return await self._override(flags, id_=f"file-{file_hash}", author=author, reason=reason, source="file")
+
+    async def override(self, flags: Mapping[str, Flag], *, author: str, reason: str, source: str) -> FlagSnapshot:
+        """As `FlagStore` says. Here at once; elsewhere by broadcast, told again until the store has it."""
+        return await self._override(flags, id_=uuid.uuid4().hex, author=author, reason=reason, source=source)
+
+    async def _override(self, flags: Mapping[str, Flag], *, id_: str, author: str, reason: str, source: str) -> FlagSnapshot:
+        made = override_of(self.snapshot, flags, id_=id_, changed_at=self._now(), author=author, reason=reason, source=source)
+        if made.changes and self._overrides.add([made], self._stored.overrides):
+            self._renew()
+            log.warning("flags_overridden", extra={"version": self.snapshot.version, "author": author, "flags": sorted(made.changes)})
+            # Neither a slow disk nor a slow broker may keep the other from having it.
+            await asyncio.gather(self._overrides.keep(), self._overrides.tell())
         return self.snapshot
+
+    def seen(self, version: int) -> FlagSnapshot | None:
+        """As `FlagStore` says."""
+        return next((snapshot for snapshot in self._seen if snapshot.version == version), None)
 
     async def history(self, *, before: int | None = None, limit: int = 50) -> Sequence[FlagSnapshot]:
         """The latest versions kept (those below `before`), newest first. Raises `StoreUnavailable`."""
@@ -166,21 +223,19 @@ class RedisFlagStore:
                         return found
         return found
 
-    def _next(self, flags: Mapping[str, Flag], author: str, reason: str, source: str) -> FlagSnapshot:
-        return FlagSnapshot(
-            version=self.snapshot.version + 1, flags=dict(flags), changed_at=self._now(), author=author, reason=reason, source=source
-        )
+    def _next(self, flags: Mapping[str, Flag], author: str, reason: str, source: str, evidence: FlagEvidence | None = None) -> FlagSnapshot:
+        return next_version(self.snapshot, flags, changed_at=self._now(), author=author, reason=reason, source=source, evidence=evidence)
 
-    async def _set(self, present: StoredFlags, snapshot: FlagSnapshot, file_hash: str | None) -> bool:
+    async def _set(self, present: StoredFlags, snapshot: FlagSnapshot, file_hash: str | None, overrides: tuple[str, ...] = ()) -> bool:
         """Whether it took the place of `present`; if not, what is there now is in force."""
-        body = encode_stored(StoredFlags(snapshot, file_hash))
+        body = encode_stored(StoredFlags(snapshot, file_hash, overrides or present.overrides))
         done, found = await self._run(_COMPARE_AND_SET, present.snapshot.version, body, HISTORY_LENGTH)
         if not done and found is None:
             await self._refresh()  # Redis lost everything: what is known here goes back first
             return False
         # A lost answer makes the client ask twice; the second time finds its own document.
         won = bool(done) or found == body
-        await self._adopt(body if won else cast("bytes", found))
+        self._adopt(body if won else cast("bytes", found))
         return won
 
     async def _run(self, script: str, version: int, body: bytes, *more: int) -> tuple[int, bytes | None]:
@@ -194,30 +249,75 @@ class RedisFlagStore:
         if not self._reachable:
             log.info("flag_store_back", extra={"version": self.snapshot.version})
         self._reachable = True
-        if body is None or (self._seen_live and decode_stored(body).snapshot.version < self.snapshot.version):
+        if body is None or (self._seen_live and decode_stored(body).snapshot.version < self._stored.snapshot.version):
             body = await self._restore()
         if body is not None:
-            await self._adopt(body)
+            self._adopt(body)
+        await self._merge()
+
+    async def _merge(self) -> None:
+        """Make overrides part of the store, a version each. Several gateways may be at it: the id keeps one from being made twice."""
+        for _ in range(_ATTEMPTS):
+            if not self._overrides:
+                return
+            override, present = self._overrides.first(), self._stored
+            snapshot = FlagSnapshot(
+                version=self.snapshot.version + 1,
+                flags=applied(present.snapshot.flags, override),
+                changed_at=override.changed_at,
+                author=override.author,
+                reason=override.reason,
+                source=override.source,
+                recalls=self.snapshot.recalls,
+            )
+            await self._set(present, snapshot, present.file_hash, (*present.overrides, override.id)[-_MERGED:])
 
     async def _restore(self) -> bytes | None:
         """A Redis that came back empty, or behind what this process saw it hold, gets the newer flags: a rollback must not be undone."""
         if not self._body:
             return None
         log.warning("flags_restored", extra={"version": self.snapshot.version})
-        answer = self._redis.eval(_RESTORE, 2, self._key, self._history_key, self.snapshot.version, self._body, self._channel)
+        answer = self._redis.eval(_RESTORE, 2, self._key, self._history_key, self._stored.snapshot.version, self._body, self._channel)
         return await _translated(cast("Awaitable[bytes]", answer))
 
-    async def _adopt(self, body: bytes) -> None:
+    def _adopt(self, body: bytes) -> None:
         if body != self._body:
             stored = decode_stored(body)
             # Notices and answers may overtake one another. What is only on disk yields to any version that is live.
-            if self._seen_live and stored.snapshot.version < self.snapshot.version:
+            if self._seen_live and stored.snapshot.version < self._stored.snapshot.version:
                 return
             self._stored, self._body = stored, body
+            dropped = self._overrides.drop(stored.overrides)
+            self._renew()
+            # Not waited for: the next change is not heard before this one is dealt with.
+            if dropped:
+                self._overrides.keep_soon()
             log.info("flags_in_force", extra={"version": stored.snapshot.version, "author": stored.snapshot.author})
             if self._disk is not None:
-                await self._disk.keep(body)
+                self._disk.keep_soon(body)
         self._seen_live = True
+
+    def _renew(self) -> None:
+        self._snapshot = self._overrides.over(self._stored.snapshot)
+        self._seen.appendleft(self._snapshot)
+
+    def _heard(self, notice: bytes) -> None:
+        """What another process tells: an override is in force here before anything else happens."""
+        try:
+            told = decode_overrides(notice)
+        except msgspec.MsgspecError:
+            return  # about something else
+        if self._overrides.add(told, self._stored.overrides):
+            self._renew()
+            log.warning("flags_overridden", extra={"version": self.snapshot.version, "author": self.snapshot.author})
+            self._overrides.keep_soon()
+
+    async def _tell_again(self) -> None:
+        """Whoever starts, or was cut off, while the store is away hears of overrides in a moment."""
+        while True:
+            await asyncio.sleep(_TELL_AGAIN_S)
+            if self._overrides:
+                await self._overrides.tell()
 
     async def _follow(self) -> None:
         while True:
@@ -236,7 +336,10 @@ class RedisFlagStore:
                 self._notified = True
                 while True:
                     notice = await notices.get_message(ignore_subscribe_messages=True, timeout=_POLL_S)
-                    await (self._refresh() if notice is None else self._adopt(notice["data"]))
+                    if notice is None:
+                        await self._refresh()
+                    else:
+                        self._adopt(notice["data"])
         except (StoreUnavailable, RedisError, OSError) as exc:
             await self._poll_instead(exc)
 

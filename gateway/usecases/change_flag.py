@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.core.errors import FieldError, FlagConflict, FlagRejected, NotFound
+from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.ports import FlagStore
+from gateway.usecases.forward import AdmitForward
 from gateway.usecases.read_flag_history import version_kept
 
 __all__ = ["ChangeFlag"]
@@ -17,23 +19,41 @@ _ATTEMPTS = 5
 class ChangeFlag:
     """Sets flags at run time."""
 
-    def __init__(self, flags: FlagStore) -> None:
+    def __init__(self, flags: FlagStore, admit: AdmitForward) -> None:
         self._flags = flags
+        self._admit = admit
 
-    async def set(self, flag: Flag, *, author: str, reason: str, source: str, expected_version: int | None = None) -> FlagSnapshot:
+    async def set(
+        self,
+        flag: Flag,
+        *,
+        author: str,
+        reason: str,
+        source: str,
+        expected_version: int | None = None,
+        evidence: FlagEvidence | None = None,
+        force: bool = False,
+    ) -> FlagSnapshot:
         """Put the flag in force, replacing the task's present one.
 
         Without `expected_version` a change of another task's flag at the same moment is not in the way: both are kept. A change of
         what decides this task is: whoever asked for this one did not know of it, and it may have been a rollback.
-        Raises `FlagRejected` (`UnsafeShadow`, `FlagConflict`), `StoreUnavailable`.
+        A flag that carries a gate goes forward as `AdmitForward` says. Raises `FlagRejected` (`UnsafeShadow`, `FlagConflict`, and what
+        `AdmitForward` raises), `StoreUnavailable`.
         """
         flag.check()
         known = self._flags.snapshot if expected_version is None else await self._at(expected_version)
+        seen = await self._admit(known.flag_for(flag.task), flag, force=force, reason=reason)
         present = known
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._flags.replace(
-                    present.with_flag(flag), expected_version=present.version, author=author, reason=reason, source=source
+                    present.with_flag(flag),
+                    expected_version=present.version,
+                    author=author,
+                    reason=reason,
+                    source=source,
+                    evidence=evidence or seen,
                 )
             except FlagConflict as exc:
                 present = self._flags.snapshot
@@ -44,17 +64,29 @@ class ChangeFlag:
         raise AssertionError("unreachable")
 
     async def replace_all(
-        self, flags: Mapping[str, Flag], *, author: str, reason: str, source: str, expected_version: int | None
+        self,
+        flags: Mapping[str, Flag],
+        *,
+        author: str,
+        reason: str,
+        source: str,
+        expected_version: int | None,
+        evidence: FlagEvidence | None = None,
+        force: bool = False,
     ) -> FlagSnapshot:
-        """Make these all the flags there are. Raises `FlagRejected` (`UnsafeShadow`, `FlagConflict`), `StoreUnavailable`."""
-        self.check_all(flags)
-        return await self._flags.replace(flags, expected_version=expected_version, author=author, reason=reason, source=source)
+        """Make these all the flags there are. Raises as `check_all`, and `FlagConflict`."""
+        await self.check_all(flags, reason=reason, force=force)
+        return await self._flags.replace(
+            flags, expected_version=expected_version, author=author, reason=reason, source=source, evidence=evidence
+        )
 
-    def check_all(self, flags: Mapping[str, Flag]) -> None:
-        """Raises `FlagRejected` for the first that may not be set; it points into `/flags/<task>`."""
+    async def check_all(self, flags: Mapping[str, Flag], *, reason: str, force: bool) -> None:
+        """Raises as `set` for the first that may not be set; it points into `/flags/<task>`."""
+        present = self._flags.snapshot
         for task, flag in flags.items():
             try:
                 flag.check()
+                await self._admit(present.flag_for(task), flag, force=force, reason=reason)
             except FlagRejected as exc:
                 errors = [FieldError(f"/flags/{task}{error.pointer}", error.detail) for error in exc.errors]
                 raise type(exc)(str(exc), errors) from exc

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dualrun.contracts import Outcome, Submission
+from dualrun.telemetry import comparison_span
 from gateway.core.comparison import Aspect, Comparison, Difference, DifferenceKind, Verdict
 from gateway.core.pairing import CompareOutcomes, Judgement, judge_pair
 from gateway.core.ports import LedgerWriter, Pair
@@ -33,7 +34,10 @@ async def judge_all(pairs: Sequence[Pair], *, compare: CompareOutcomes, now: dat
 
     def guarded(submission: Submission, authority: Outcome, shadow: Outcome) -> Judgement:
         try:
-            return compare(submission, authority, shadow)
+            with comparison_span(submission.id, submission.task, submission.traceparent) as heard:
+                judgement = compare(submission, authority, shadow)
+                heard(judgement.verdict.value)
+                return judgement
         except Exception as exc:  # noqa: BLE001  # consumer loop: one pair must not keep all others waiting, nor count as equal
             # Neither the error's text nor its traceback: both may quote the payload.
             log.error("comparison_failed", extra={"submission_id": submission.id, "error": type(exc).__name__})

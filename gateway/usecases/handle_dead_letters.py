@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dualrun.contracts.topology import service_queue, shadow_queue
 from gateway.core.dead_letter import DeadLetter, DeadLetterStore
@@ -36,16 +36,28 @@ class HandleDeadLetters:
 
     async def replay(self, queue: str, id_: str, *, author: str) -> DeadLetter:
         """Send it back to its queue, under its id and with all its attempts before it. Raises `NotFound`, `StoreUnavailable`."""
-        letter = _found(await self._store.replay(queue, id_), queue, id_)
-        log.info("dead_letter_replayed", extra={"queue": queue, "dead_letter_id": id_, "task": letter.task, "author": author})
-        return letter
+        replayed = await self.replay_many(queue, [id_], author=author)
+        return _found(next(iter(replayed), None), queue, id_)
+
+    async def replay_many(self, queue: str, ids: Collection[str], *, author: str) -> Sequence[DeadLetter]:
+        """Those of these ids that are still there. Raises `StoreUnavailable`."""
+        letters = await self._store.replay(queue, ids)
+        for letter in letters:
+            log.info("dead_letter_replayed", extra={"queue": queue, "dead_letter_id": letter.id, "task": letter.task, "author": author})
+        return letters
 
     async def discard(self, queue: str, id_: str, *, author: str, reason: str) -> DeadLetter:
         """Delete it, for a reason that is logged. Raises `NotFound`, `StoreUnavailable`."""
-        letter = _found(await self._store.discard(queue, id_), queue, id_)
-        extra = {"queue": queue, "dead_letter_id": id_, "task": letter.task, "died_of": letter.reason, "author": author, "reason": reason}
-        log.warning("dead_letter_discarded", extra=extra)
-        return letter
+        discarded = await self.discard_many(queue, [id_], author=author, reason=reason)
+        return _found(next(iter(discarded), None), queue, id_)
+
+    async def discard_many(self, queue: str, ids: Collection[str], *, author: str, reason: str) -> Sequence[DeadLetter]:
+        """Those of these ids that are still there, for a reason that is logged. Raises `StoreUnavailable`."""
+        letters = await self._store.discard(queue, ids)
+        for letter in letters:
+            said = {"queue": queue, "dead_letter_id": letter.id, "task": letter.task, "author": author, "reason": reason}
+            log.warning("dead_letter_discarded", extra={**said, "died_of": letter.reason})
+        return letters
 
 
 def _found(letter: DeadLetter | None, queue: str, id_: str) -> DeadLetter:

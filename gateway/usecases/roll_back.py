@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from dualrun.contracts import Mode
-from gateway.core.errors import FlagConflict, NotFound
+from gateway.core.errors import FlagConflict, NotFound, StoreUnavailable
+from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flag_change import FlagChange, changes_between
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.nearest import nearest
@@ -15,6 +19,11 @@ from gateway.usecases.read_flag_history import version_kept
 
 __all__ = ["RollBack", "RolledBack", "to_legacy"]
 
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_STORE_S = 0.5
+"""How long a store may take to answer: a rollback is not kept waiting by what hangs."""
 _Wanted = Callable[[FlagSnapshot], Mapping[str, Flag]]
 
 
@@ -24,21 +33,25 @@ class RolledBack:
 
     snapshot: FlagSnapshot
     changes: tuple[FlagChange, ...]
+    is_stored: bool = True
+    """False where the store was away: in force all the same, and part of the store when it is back."""
 
 
 class RollBack:
-    """Takes tasks back. The flag store is all it needs: no ledger, no notices, no live worker."""
+    """Takes tasks back. It needs no ledger, no notices, no live worker; and where the flag store does not answer, not even that."""
 
     def __init__(self, flags: FlagStore) -> None:
         self._flags = flags
 
-    async def task(self, task: str, *, to_version: int | None, author: str, reason: str, source: str) -> RolledBack:
+    async def task(
+        self, task: str, *, to_version: int | None, author: str, reason: str, source: str, evidence: FlagEvidence | None = None
+    ) -> RolledBack:
         """Take one task (or the flag of a glob) to mode legacy, or to what decided it at `to_version`.
 
         Raises `NotFound` where no flag names the task, now or then (a misspelt name must not pass for a rollback), or the version is
-        not kept; `StoreUnavailable`, after which nothing has changed as far as is known: repeat it.
+        not kept; `StoreUnavailable` where a version is asked for that nobody remembers while the store is away.
         """
-        then = await version_kept(self._flags, to_version) if to_version is not None else None
+        then = await self._then(to_version) if to_version is not None else None
 
         def wanted(present: FlagSnapshot) -> Mapping[str, Flag]:
             flags = [snapshot.flag_for(task) for snapshot in (present, then) if snapshot is not None]
@@ -46,18 +59,42 @@ class RollBack:
                 raise _no_flag(task, present)
             return _task_to_legacy(task, present) if then is None else _task_as(task, present, then)
 
-        return await self._until_it_wins(wanted, author=author, reason=reason, source=source)
+        return await self._until_it_wins(wanted, author=author, reason=reason, source=source, evidence=evidence)
 
-    async def everything(self, *, to_version: int | None, author: str, reason: str, source: str) -> RolledBack:
+    async def everything(
+        self, *, to_version: int | None, author: str, reason: str, source: str, evidence: FlagEvidence | None = None
+    ) -> RolledBack:
         """Take every flag to mode legacy, or all flags to what they were at `to_version`. Raises `NotFound`, `StoreUnavailable`."""
-        then = await version_kept(self._flags, to_version) if to_version is not None else None
+        then = await self._then(to_version) if to_version is not None else None
 
         def wanted(present: FlagSnapshot) -> Mapping[str, Flag]:
             return {name: to_legacy(flag) for name, flag in present.flags.items()} if then is None else then.flags
 
-        return await self._until_it_wins(wanted, author=author, reason=reason, source=source)
+        return await self._until_it_wins(wanted, author=author, reason=reason, source=source, evidence=evidence)
 
-    async def _until_it_wins(self, wanted: _Wanted, *, author: str, reason: str, source: str) -> RolledBack:
+    async def _then(self, version: int) -> FlagSnapshot:
+        """A version of before; while the store is away, one this process has seen. Raises `NotFound`, `StoreUnavailable`."""
+        try:
+            return await _in_time(version_kept(self._flags, version))
+        except StoreUnavailable:
+            seen = self._flags.seen(version)
+            if seen is None:
+                raise
+            return seen
+
+    async def _until_it_wins(self, wanted: _Wanted, *, author: str, reason: str, source: str, evidence: FlagEvidence | None) -> RolledBack:
+        try:
+            return await _in_time(self._in_store(wanted, author, reason, source, evidence))
+        except StoreUnavailable as exc:
+            log.warning("rolled_back_without_store", extra={"reason": str(exc), "author": author})
+        present = self._flags.snapshot
+        flags = wanted(present)
+        changes = changes_between(present.flags, flags)
+        if not changes:
+            return RolledBack(present, ())
+        return RolledBack(await self._flags.override(flags, author=author, reason=reason, source=source), changes, is_stored=False)
+
+    async def _in_store(self, wanted: _Wanted, author: str, reason: str, source: str, evidence: FlagEvidence | None) -> RolledBack:
         # Memory may be behind: what looks rolled back already may not be. Each conflict means that another change went in between.
         while True:
             present = await self._flags.latest()
@@ -66,21 +103,38 @@ class RollBack:
             try:
                 if not changes:
                     return RolledBack(present, ())
-                done = await self._flags.replace(flags, expected_version=present.version, author=author, reason=reason, source=source)
+                done = await self._flags.replace(
+                    flags, expected_version=present.version, author=author, reason=reason, source=source, evidence=evidence
+                )
                 return RolledBack(done, changes)
             except FlagConflict:
                 continue
 
 
+async def _in_time(question: Coroutine[object, object, _T]) -> _T:
+    """The store's answer. Raises `StoreUnavailable` where it is not there in time; one that comes later changes nothing here."""
+    asking = asyncio.ensure_future(question)
+    await asyncio.wait({asking}, timeout=_STORE_S)
+    if asking.done():
+        return asking.result()
+    asking.add_done_callback(lambda late: late.cancelled() or late.exception())
+    raise StoreUnavailable(f"no answer within {_STORE_S} s")
+
+
 def to_legacy(flag: Flag) -> Flag:
-    """The flag with legacy alone: nothing moved, nothing observed. Its cohorts stay dealt as they are, its safety class declared."""
-    return flag if flag.mode is Mode.LEGACY else replace(flag, mode=Mode.LEGACY, events_share=0, shadow_share=0)
+    """The flag with legacy alone, for everybody: nothing moved, nothing observed, no rule.
+
+    Its cohorts stay dealt as they are, its safety class declared. The rules are in the version before.
+    """
+    if flag.mode is Mode.LEGACY and not flag.rules:
+        return flag
+    return replace(flag, mode=Mode.LEGACY, events_share=0, shadow_share=0, control_share=0, rules=())
 
 
 def _task_to_legacy(task: str, present: FlagSnapshot) -> Mapping[str, Flag]:
     flag = present.flag_for(task)
     # What a glob says already needs no flag of the task's own.
-    return present.flags if flag is None or flag.mode is Mode.LEGACY else present.with_flag(replace(to_legacy(flag), task=task))
+    return present.flags if flag is None or to_legacy(flag) == flag else present.with_flag(replace(to_legacy(flag), task=task))
 
 
 def _task_as(task: str, present: FlagSnapshot, then: FlagSnapshot) -> Mapping[str, Flag]:

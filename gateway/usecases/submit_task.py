@@ -13,6 +13,7 @@ import msgspec
 
 from dualrun.contracts import Decision, Role, ServedTask, Side, Submission, SubmissionRecord, Work
 from dualrun.errors import Unroutable
+from dualrun.log_line import log_fields
 from gateway.core.errors import (
     DispatchFailed,
     FieldError,
@@ -23,9 +24,10 @@ from gateway.core.errors import (
     UnknownTask,
 )
 from gateway.core.nearest import nearest
-from gateway.core.ports import Catalogue, Claim, ClaimState, Dispatcher, FlagStore, IdempotencyStore, RecordSink
+from gateway.core.ports import CallerAct, CallerCounts, Catalogue, Claim, ClaimState, Dispatcher, FlagStore, IdempotencyStore, RecordSink
 from gateway.core.request import TaskRequest, submission_of
-from gateway.core.routing import decide
+from gateway.core.routing import cohort_key_of, decide_under
+from gateway.core.targeting import HeaderLookup
 from gateway.usecases.shadow_lane import ShadowLane
 
 __all__ = ["Accepted", "ArgumentCheck", "SubmitTask", "Submitted"]
@@ -77,6 +79,7 @@ class SubmitTask:
         dispatchers: Mapping[Side, Dispatcher],
         records: RecordSink,
         idempotency: IdempotencyStore,
+        callers: CallerCounts,
         shadows: ShadowLane,
         check_arguments: ArgumentCheck,
         check_always: bool = True,
@@ -88,6 +91,7 @@ class SubmitTask:
         self._dispatchers = dispatchers
         self._records = records
         self._idempotency = idempotency
+        self._callers = callers
         self._shadows = shadows
         self._check_arguments = check_arguments
         self._check_always = check_always
@@ -95,26 +99,33 @@ class SubmitTask:
         self._new_id = new_id
         self._unrecorded: set[asyncio.Task[None]] = set()
 
-    async def one(self, request: TaskRequest, *, idempotency_key: str | None = None, traceparent: str | None = None) -> Submitted:
-        """Accept one submission.
+    async def one(
+        self,
+        request: TaskRequest,
+        *,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        header: HeaderLookup | None = None,
+    ) -> Submitted:
+        """Accept one submission; `header` looks up the headers it came with, for flags that deal cohorts by one.
 
         Raises a `SubmissionRejected` (nothing was published), `DispatchFailed` (the authority's message was not confirmed) or
         `StoreUnavailable` (an idempotency key was given and cannot be checked now).
         """
         if idempotency_key is None:
-            prepared = self._prepare(request, self._new_id(), traceparent)
+            prepared = self._prepare(request, self._new_id(), traceparent, header)
             await self._publish(prepared)
             return Submitted(_accepted(prepared))
-        return await self._once(request, idempotency_key, traceparent)
+        return await self._once(request, idempotency_key, traceparent, header)
 
     async def many(
-        self, requests: Sequence[TaskRequest | GatewayError], *, traceparent: str | None = None
+        self, requests: Sequence[TaskRequest | GatewayError], *, traceparent: str | None = None, header: HeaderLookup | None = None
     ) -> list[Accepted | GatewayError]:
         """Accept what can be accepted of a batch; an answer or an error for each, in order. One bad item sinks no other."""
         answers: list[Accepted | GatewayError] = []
         prepared: list[tuple[int, _Prepared]] = []
         for position, request in enumerate(requests):
-            ready = self._attempt(request, traceparent)
+            ready = self._attempt(request, traceparent, header)
             if isinstance(ready, GatewayError):
                 answers.append(ready)
             else:
@@ -136,20 +147,30 @@ class SubmitTask:
         if late:
             log.error("records_lost", extra={"count": len(late)})
 
-    def _attempt(self, request: TaskRequest | GatewayError, traceparent: str | None) -> _Prepared | GatewayError:
+    def _attempt(
+        self, request: TaskRequest | GatewayError, traceparent: str | None, header: HeaderLookup | None
+    ) -> _Prepared | GatewayError:
         if isinstance(request, GatewayError):
             return request
         try:
-            return self._prepare(request, self._new_id(), traceparent)
+            return self._prepare(request, self._new_id(), traceparent, header)
         except GatewayError as exc:
             return exc
 
-    def _prepare(self, request: TaskRequest, submission_id: str, traceparent: str | None) -> _Prepared:
+    def _prepare(self, request: TaskRequest, submission_id: str, traceparent: str | None, header: HeaderLookup | None) -> _Prepared:
         served = self._catalogue.served_by(request.task)
         if not served:
             raise UnknownTask(request.task, nearest(request.task, self._catalogue.names()))
-        submission = submission_of(request, submission_id=submission_id, now=self._now(), traceparent=traceparent)
-        decision = decide(request.task, submission.cohort_key, self._flags.snapshot)
+        snapshot = self._flags.snapshot
+        flag = snapshot.flag_for(request.task)
+        submission = submission_of(
+            request,
+            submission_id=submission_id,
+            now=self._now(),
+            traceparent=traceparent,
+            cohort_key=cohort_key_of(flag, request, header),
+        )
+        decision = decide_under(flag, request.task, submission.cohort_key, submission, snapshot.version)
         if Side.EVENTS in served and (self._check_always or decision.authority is Side.EVENTS):
             self._check_arguments(served[Side.EVENTS], request)
         if decision.authority not in served:
@@ -164,11 +185,12 @@ class SubmitTask:
         authority = prepared.work(Role.AUTHORITY)
         assert authority is not None
         work, served = authority
-        try:
-            await self._dispatchers[work.side].send(work, served)
-        except DispatchFailed as exc:
-            raise _callers_fault(exc, prepared) or exc from exc
-        await self._after_confirm([prepared])
+        with log_fields(prepared.submission.id, prepared.submission.traceparent):
+            try:
+                await self._dispatchers[work.side].send(work, served)
+            except DispatchFailed as exc:
+                raise _callers_fault(exc, prepared) or exc from exc
+            await self._after_confirm([prepared])
 
     async def _publish_many(self, batch: Sequence[_Prepared]) -> list[GatewayError | None]:
         failures: list[GatewayError | None] = [None] * len(batch)
@@ -207,12 +229,14 @@ class SubmitTask:
             except StoreUnavailable:
                 delay_s = min(delay_s * 2, 30.0)
 
-    async def _once(self, request: TaskRequest, key: str, traceparent: str | None) -> Submitted:
+    async def _once(self, request: TaskRequest, key: str, traceparent: str | None, header: HeaderLookup | None) -> Submitted:
         claim = await self._idempotency.claim(key, fingerprint_of(request), self._new_id())
         if claim.state is not ClaimState.NEW:
-            return _repeated(key, claim)
+            answer = _repeated(key, claim)
+            self._callers.note(answer.accepted.task, CallerAct.KEY_REPEATED)
+            return answer
         try:
-            prepared = self._prepare(request, claim.submission_id, traceparent)
+            prepared = self._prepare(request, claim.submission_id, traceparent, header)
             await self._publish(prepared)
         except DispatchFailed as exc:
             # Perhaps published: the claim runs out with its lease, and a repeat then carries the same submission id.

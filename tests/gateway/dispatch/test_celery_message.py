@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -60,6 +60,15 @@ def test_the_message_is_the_one_celery_itself_would_send(args: list[JsonValue], 
     assert message.correlation_id == peer.properties["correlation_id"]
 
 
+def test_a_delayed_shadow_starts_later_and_the_authority_does_not() -> None:
+    work = a_work(1)
+    delayed = msgspec.structs.replace(work, decision=msgspec.structs.replace(work.decision, shadow_delay_s=30))
+    assert MESSAGES.message(delayed).headers["eta"] is None
+    shadow = MESSAGES.message(msgspec.structs.replace(delayed, role=Role.SHADOW)).headers
+    assert shadow["eta"] == (work.submission.submitted_at + timedelta(seconds=30)).isoformat()
+    assert "dualrun-shadowed" not in shadow
+
+
 def with_kwargs(work: Work, kwargs: dict[str, JsonValue]) -> Work:
     return msgspec.structs.replace(work, submission=msgspec.structs.replace(work.submission, kwargs=kwargs))
 
@@ -70,8 +79,10 @@ def test_what_the_worker_must_know_stands_at_the_top_of_the_headers() -> None:
         "dualrun-submission-id": "0190",
         "dualrun-role": "authority",
         "dualrun-side": "legacy",
+        "dualrun-shadowed": "1",
         "dualrun-flag-version": "3",
         "dualrun-submitted-at": NOW.isoformat(),
+        "dualrun-routing": '{"cohort_key":"k"}',
         "traceparent": "00-a-b-01",
     }
     assert headers["ignore_result"] is None, "the worker follows the task's own setting"

@@ -82,14 +82,14 @@ async def test_one_looked_at_often_is_replaced_before_a_broker_would_drop_it(bro
 async def test_a_replayed_one_is_in_its_queue_under_its_id_with_all_its_attempts_before_it(broker: Broker, queue: str) -> None:
     await bury(broker, queue, 3)
     store = BrokerDeadLetters(broker)
-    assert await store.replay(queue, "m-1") is not None
+    assert [letter.id for letter in await store.replay(queue, ["m-1"])] == ["m-1"]
     inbox = Inbox()
     await broker.consume(queue, inbox, prefetch=1)
     message = (await inbox.take()).message
     assert (message.message_id, message.body) == ("m-1", b'{"n":1}')
     assert dict(message.headers) == {HEADER_SUBMISSION_ID: "s-1", "cloudEvents:type": "order.confirm", "traceparent": "00-1"}
     await becomes(lambda: ready(broker, dead_letter_queue(queue)), 2)
-    assert await store.replay(queue, "m-1") is None
+    assert await store.replay(queue, ["m-1"]) == []
 
 
 async def test_one_that_cannot_be_replayed_stays(broker: Broker) -> None:
@@ -97,23 +97,23 @@ async def test_one_that_cannot_be_replayed_stays(broker: Broker) -> None:
     await broker.declare(Topology(queues=(Queue(name=dead_letter_queue(orphan)),)))
     await bury(broker, orphan)
     with pytest.raises(StoreUnavailable):
-        await BrokerDeadLetters(broker).replay(orphan, "m-0")
+        await BrokerDeadLetters(broker).replay(orphan, ["m-0"])
     await becomes(lambda: ready(broker, dead_letter_queue(orphan)), 1)
 
 
-async def test_a_discarded_one_is_gone_and_the_others_stay(broker: Broker, queue: str) -> None:
-    await bury(broker, queue, 3)
+async def test_discarded_ones_are_gone_and_the_others_stay(broker: Broker, queue: str) -> None:
+    await bury(broker, queue, 4)
     store = BrokerDeadLetters(broker)
-    assert await store.discard(queue, "m-0") is not None
+    assert [letter.id for letter in await store.discard(queue, ["m-2", "gone", "m-0"])] == ["m-0", "m-2"]
     await becomes(lambda: ready(broker, dead_letter_queue(queue)), 2)
-    assert [letter.id for letter in await store.read(queue) or ()] == ["m-1", "m-2"]
+    assert [letter.id for letter in await store.read(queue) or ()] == ["m-1", "m-3"]
 
 
 async def test_nothing_there_is_told_from_no_such_queue(broker: Broker, queue: str) -> None:
     store = BrokerDeadLetters(broker)
     assert await store.read(queue) == []
     assert await store.read("nowhere") is None
-    assert (await store.replay("nowhere", "m"), await store.discard(queue, "m")) == (None, None)
+    assert (await store.replay("nowhere", ["m"]), await store.discard(queue, ["m"])) == ([], [])
 
 
 async def test_a_broker_out_of_reach_is_said_so() -> None:

@@ -21,13 +21,22 @@ from dualrun.contracts import (
     Parameter,
     Reason,
     Role,
+    Safety,
     ServedTask,
     Side,
     Submission,
     Work,
     event_from_message,
 )
-from dualrun.contracts.topology import EVENTS_EXCHANGE, HEADER_ETA, HEADER_EXPIRES, HEADER_ROLE, SHADOW_EXCHANGE
+from dualrun.contracts.topology import (
+    EVENTS_EXCHANGE,
+    HEADER_ETA,
+    HEADER_EXPIRES,
+    HEADER_ROLE,
+    HEADER_SAFETY,
+    HEADER_SERVICE,
+    SHADOW_EXCHANGE,
+)
 from gateway.core.errors import DispatchFailed
 from gateway.core.ports import Dispatcher
 from gateway.dispatch.celery import CeleryDispatcher
@@ -113,6 +122,16 @@ async def test_what_was_sent_is_in_the_queue(broker: Broker, side: Side, role: R
     (message,) = await received(broker, QUEUES[side, role], 1)
     assert message.headers[HEADER_ROLE] == role.value
     assert message.headers["traceparent"] == "00-a-b-01"
+    assert HEADER_SAFETY not in message.headers
+
+
+@pytest.mark.parametrize(("side", "role"), QUEUES)
+async def test_the_safety_class_goes_with_the_shadow_alone(broker: Broker, side: Side, role: Role) -> None:
+    work = a_work(side, 1, role=role)
+    work = msgspec.structs.replace(work, decision=msgspec.structs.replace(work.decision, safety=Safety.PURE))
+    await DISPATCHERS[side](broker).send(work, served(side))
+    (message,) = await received(broker, QUEUES[side, role], 1)
+    assert message.headers.get(HEADER_SAFETY) == ("pure" if role is Role.SHADOW else None)
 
 
 @pytest.mark.parametrize("side", Side)
@@ -171,3 +190,10 @@ async def test_a_full_queue_is_a_failure() -> None:
         with pytest.raises(DispatchFailed) as caught:
             await dispatcher.send(a_work(Side.LEGACY, 2), served(Side.LEGACY, routing_key="full"))
         assert caught.value.maybe_published is False
+
+
+async def test_an_event_names_the_service_that_is_to_run_it(broker: Broker) -> None:
+    named = msgspec.structs.replace(served(Side.EVENTS), service="shop")
+    await EventsDispatcher(broker).send(a_work(Side.EVENTS, 1), named)
+    (message,) = await received(broker, "work", 1)
+    assert message.headers[HEADER_SERVICE] == "shop"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dualrun.contracts import Mode, Safety
 from gateway.core.errors import FlagRejected, FlagsFileRejected
 from gateway.core.flags import FULL_SHARE, Flag
+from gateway.core.targeting import Condition, Operator, Rule
 from gateway.flags import dump_flags, parse_flags
 
 ROOT = Path(__file__).parents[3]
@@ -19,6 +20,10 @@ ROOT = Path(__file__).parents[3]
 
 def _document(flag: str) -> str:
     return f"version: 1\nflags:\n  cart.merge_carts: {flag}\n"
+
+
+def _ruled(condition: str) -> str:
+    return _document(f"{{mode: legacy, rules: [{{name: a, mode: events, when: [{condition}]}}]}}")
 
 
 def test_every_member_is_read() -> None:
@@ -64,6 +69,11 @@ def test_members_left_out_have_their_defaults() -> None:
         (_document("{mode: shadow, shadow_percent: 5}"), 3, 21, "~", "Declare `safety`"),
         (_document("{mode: shadow, shadow_percent: 5, safety: unsafe}"), 3, 63, "~/safety", "Declare `safety`"),
         (_document("{mode: [legacy]}"), 3, 28, "~/mode", "should be one value, is a list"),
+        (_document("{mode: legacy, cohort_path: user}"), 3, 49, "~/cohort_path", "is a path such as args[0]"),
+        (_document("{mode: legacy, rules: [{name: a, mode: events}]}"), 3, 44, "~/rules/0", "'when' is missing"),
+        (_ruled("{path: 'args[0]', operator: is}"), 3, 103, "~/rules/0/when/0/operator", "should be one of eq, ne"),
+        (_ruled("{path: kwargs.x, operator: eq, value: 2026-11-21}"), 3, 113, "~/rules/0/when/0/value", "quote it"),
+        (_document("{mode: legacy, rules: [{name: a, mode: events, when: []}]}"), 3, 43, "~/rules", "holds 1 to 20 conditions"),
         ("version: 1\nflags: {a: {mode: legacy}\n", 3, 1, "", "is not YAML"),
         ("version: 1\n---\nversion: 1\n", 2, 1, "", "is not YAML"),
         ("flags: *nowhere\n", 1, 8, "", "is not YAML"),
@@ -83,6 +93,22 @@ def test_a_mistake_is_named_with_its_place(text: str, line: int, column: int, po
     assert refused.errors[0].pointer == pointer
 
 
+_scalars = st.text(max_size=8) | st.integers(-5, 5) | st.booleans() | st.sampled_from(["yes", "7", "2026-11-21", "null", 1.5])
+_conditions = st.builds(
+    Condition, path=st.just("kwargs.user.id"), operator=st.just(Operator.IN), value=st.lists(_scalars, min_size=1, max_size=3).map(tuple)
+) | st.builds(Condition, path=st.sampled_from(["attributes.tenant", "args[0]"]), operator=st.just(Operator.EQ), value=_scalars)
+_rules = st.lists(
+    st.builds(
+        Rule,
+        name=st.from_regex(r"[a-z0-9_.\-]{1,8}", fullmatch=True),
+        when=st.lists(_conditions, min_size=1, max_size=3).map(tuple),
+        mode=st.sampled_from(Mode),
+        events_share=st.integers(0, FULL_SHARE),
+        shadow_share=st.integers(0, FULL_SHARE),
+    ),
+    max_size=3,
+    unique_by=lambda rule: rule.name,
+).map(tuple)
 _flags = st.builds(
     Flag,
     task=st.from_regex(r"[a-z0-9_.*?]{1,20}", fullmatch=True),
@@ -91,6 +117,8 @@ _flags = st.builds(
     shadow_share=st.integers(0, FULL_SHARE),
     safety=st.sampled_from([Safety.PURE, Safety.IDEMPOTENT, Safety.SANDBOXED]),
     salt=st.sampled_from(["", "again", "2026-11-21", "yes", "7"]),
+    cohort_path=st.sampled_from(["", "args[0]", "kwargs.user.id", "headers.x-tenant"]),
+    rules=_rules,
 )
 
 
@@ -98,6 +126,16 @@ _flags = st.builds(
 def test_what_is_written_is_read_back_the_same(flags: list[Flag]) -> None:
     by_name = {flag.task: flag for flag in flags}
     assert parse_flags(dump_flags(by_name), "f") == by_name
+
+
+@pytest.mark.parametrize("value", ["\x85", "a\x85b", "\u2028", "\u2029", "\ud800", "\r", "\ufeff", "", True, 1, 1.0, 1e300, "1", "true"])
+@pytest.mark.parametrize("operator", [Operator.EQ, Operator.IN])
+def test_a_rules_value_is_read_back_as_what_it_was(value: str | float, operator: Operator) -> None:
+    written = (value,) if operator is Operator.IN else value
+    rule = Rule(name="a", when=(Condition(path="kwargs.x", operator=operator, value=written),), mode=Mode.LEGACY)
+    flags = parse_flags(dump_flags({"t": Flag(task="t", mode=Mode.LEGACY, rules=(rule,))}), "f")
+    # By their text: True, 1 and 1.0 are equal in Python.
+    assert repr(flags["t"].rules) == repr((rule,))
 
 
 @given(st.text(max_size=200))

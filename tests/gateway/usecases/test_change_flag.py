@@ -8,9 +8,10 @@ import pytest
 
 from dualrun.contracts import Mode
 from gateway.core.errors import FlagConflict
+from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.flags import MemoryFlagStore
-from gateway.usecases.change_flag import ChangeFlag
+from tests.support.gating import Way
 
 CART, ORDER = Flag(task="cart.merge", mode=Mode.CANARY, events_share=1_000), Flag(task="order.send", mode=Mode.EVENTS)
 
@@ -23,7 +24,14 @@ class _Overtaken(MemoryFlagStore):
         self._others = list(others)
 
     async def replace(
-        self, flags: Mapping[str, Flag], *, expected_version: int | None, author: str, reason: str, source: str
+        self,
+        flags: Mapping[str, Flag],
+        *,
+        expected_version: int | None,
+        author: str,
+        reason: str,
+        source: str,
+        evidence: FlagEvidence | None = None,
     ) -> FlagSnapshot:
         if self._others and author == "ann":
             await super().replace(self._others.pop(0), expected_version=None, author="ben", reason="", source="api")
@@ -31,7 +39,7 @@ class _Overtaken(MemoryFlagStore):
 
 
 async def _set(store: MemoryFlagStore, flag: Flag, expected: int | None = None) -> FlagSnapshot:
-    return await ChangeFlag(store).set(flag, author="ann", reason="", source="api", expected_version=expected)
+    return await Way(store).change.set(flag, author="ann", reason="", source="api", expected_version=expected)
 
 
 async def test_a_change_of_another_flag_meanwhile_is_kept() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,10 @@ from dualrun.contracts import Mode, Safety
 from gateway.core.errors import FlagConflict, NotFound
 from gateway.core.flags import Flag
 from gateway.core.ports import FlagStore
+from gateway.core.targeting import Condition, Operator, Rule
 from gateway.flags import MemoryFlagStore, RedisFlagStore
-from gateway.usecases.change_flag import ChangeFlag
 from gateway.usecases.roll_back import RollBack, RolledBack
+from tests.support.gating import Way
 
 CART = Flag(task="cart.merge", mode=Mode.CANARY, events_share=50_000, shadow_share=100_000, safety=Safety.PURE, salt="s")
 ORDERS = Flag(task="order.*", mode=Mode.EVENTS)
@@ -52,6 +54,16 @@ async def test_a_task_goes_to_legacy_alone_and_keeps_its_cohorts_and_safety_clas
         "mails twice",
         "cli",
     )
+
+
+async def test_legacy_is_legacy_for_everybody_whatever_rules_said(store: FlagStore) -> None:
+    moved = Rule(name="staff", when=(Condition(path="attributes.tenant", operator=Operator.EQ, value="acme"),), mode=Mode.EVENTS)
+    ruled = Flag(task="auth.login", cohort_path="kwargs.user_id", rules=(moved,))
+    await _put(store, ruled)
+    await _task(store, ruled.task)
+    assert store.snapshot.flags == _by_name(replace(ruled, rules=()))
+    await _task(store, ruled.task, to_version=2)
+    assert store.snapshot.flags == _by_name(ruled)
 
 
 async def test_repeating_a_rollback_makes_no_version(store: FlagStore) -> None:
@@ -135,7 +147,7 @@ async def test_a_rollback_wins_over_others_that_change_flags_all_the_time(store:
         while not stop.is_set():
             flag = Flag(task=task, mode=Mode.EVENTS, salt=str(changed))
             try:
-                await ChangeFlag(store).set(flag, author="eve", reason="", source="api")
+                await Way(store).change.set(flag, author="eve", reason="", source="api")
             except FlagConflict:
                 continue
             changed += 1

@@ -15,7 +15,9 @@ from gateway.core.errors import (
     UnknownTask,
 )
 from gateway.core.flags import FULL_SHARE, Flag
+from gateway.core.report import SubmissionView
 from gateway.core.request import TaskRequest
+from gateway.core.targeting import Condition, Operator, Rule
 from tests.support.gateway_parts import EVENTS_QUEUE, LEGACY_QUEUE, SHADOW_QUEUE, TASK, MemoryGateway, memory_gateway
 
 GOOD = TaskRequest(task=TASK, args=(42, "ann@example.org"))
@@ -52,6 +54,44 @@ async def test_in_mode_events_only_the_handler_gets_it() -> None:
         await set_flag(gateway, Flag(task=TASK, mode=Mode.EVENTS))
         await gateway.services.submit.one(GOOD)
         assert await drained_depths(gateway) == {EVENTS_QUEUE: 1, RECORDS_QUEUE: 1}
+
+
+async def test_a_key_is_what_the_flags_path_finds_else_what_the_caller_gave_else_the_id() -> None:
+    async with memory_gateway() as gateway:
+        await set_flag(gateway, Flag(task=TASK, mode=Mode.CANARY, events_share=FULL_SHARE // 2, cohort_path="args[1]"))
+        buckets = [
+            (await gateway.services.submit.one(TaskRequest(task=TASK, args=(number, "ann@example.org"), cohort_key=given))).accepted
+            for number, given in ((1, None), (2, "else"), (3, "other"))
+        ]
+        assert len({(accepted.decision.bucket, accepted.decision.authority) for accepted in buckets}) == 1
+        await set_flag(gateway, Flag(task=TASK, cohort_path="headers.x-tenant"))
+        for given, header, key in (("given", "acme", "acme"), ("given", None, "given"), (None, None, "id-of-submission")):
+            await gateway.comparator.start()
+            request = TaskRequest(task=TASK, args=GOOD.args, cohort_key=given)
+            accepted = (await gateway.services.submit.one(request, header={"x-tenant": header}.get)).accepted
+            view = await recorded(gateway, accepted.id)
+            assert view.submission.cohort_key == (accepted.id if key == "id-of-submission" else key)
+
+
+async def test_rules_look_at_arguments_and_attributes_and_the_record_says_which_held() -> None:
+    staff = Rule(name="staff", when=(Condition(path="attributes.tenant", operator=Operator.IN, value=("acme",)),), mode=Mode.EVENTS)
+    async with memory_gateway() as gateway:
+        await set_flag(gateway, Flag(task=TASK, rules=(staff,)))
+        await gateway.comparator.start()
+        theirs = (await gateway.services.submit.one(TaskRequest(task=TASK, args=GOOD.args, attributes={"tenant": "acme"}))).accepted
+        others = (await gateway.services.submit.one(TaskRequest(task=TASK, args=GOOD.args, attributes={"tenant": "globex"}))).accepted
+        assert [one.decision.authority for one in (theirs, others)] == [Side.EVENTS, Side.LEGACY]
+        view = await recorded(gateway, theirs.id)
+        assert (view.decision.rule, view.submission.attributes) == ("staff", {"tenant": "acme"})
+
+
+async def recorded(gateway: MemoryGateway, submission_id: str) -> SubmissionView:
+    """What the ledger has of it, once the comparator has put it there."""
+    view = None
+    while view is None:
+        await asyncio.sleep(0)
+        view = await gateway.ledger.submission(submission_id)
+    return view
 
 
 async def test_an_unknown_task_names_the_nearest_and_publishes_nothing() -> None:
