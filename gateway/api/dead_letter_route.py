@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from dualrun.contracts import JsonObject
 from gateway.api import openapi
 from gateway.api.body import decode, read_body
+from gateway.api.caller import author_of
 from gateway.api.services import services_of
 from gateway.core.dead_letter import DeadLetter
 
@@ -67,7 +68,7 @@ async def one(request: Request, queue: _Queue, id: _Id) -> Response:  # noqa: A0
 @router.post("/dead-letters/{queue}/{id}/replay", response_class=Response, **openapi.REPLAY_DEAD_LETTER)
 async def replay(request: Request, queue: _Queue, id: _Id) -> Response:  # noqa: A002
     """Send it back to its queue, under its id and with all its attempts before it. It is gone from here once that is confirmed."""
-    return _answer(await services_of(request).dead_letters.replay(queue, id, author=""))
+    return _answer(await services_of(request).dead_letters.replay(queue, id, author=author_of(request, "")))
 
 
 @router.post("/dead-letters/{queue}/{id}/discard", response_class=Response, **openapi.DISCARD_DEAD_LETTER)
@@ -75,7 +76,7 @@ async def discard(request: Request, queue: _Queue, id: _Id) -> Response:  # noqa
     """Delete it for good; the reason is logged."""
     services = services_of(request)
     body = decode(await read_body(request, services.settings.max_body_bytes), _decoder, services.settings.max_json_depth)
-    return _answer(await services.dead_letters.discard(queue, id, author=body.author, reason=body.reason))
+    return _answer(await services.dead_letters.discard(queue, id, author=author_of(request, body.author), reason=body.reason))
 
 
 def _answer(view: DeadLetter | DeadLettersView | JsonObject) -> Response:

@@ -47,6 +47,7 @@ def _entry(read: VersionRead) -> VersionEntry:
         author=snapshot.author,
         reason=snapshot.reason,
         source=snapshot.source,
+        evidence=snapshot.evidence,
         compared_with=read.compared_with,
         changes=read.changes,
     )

@@ -10,7 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from gateway.api import openapi
 from gateway.api.body import decode, read_body
-from gateway.api.flag_view import FlagBody, FlagsBody, FlagsChangeView, FlagsView, FlagView, flag_of, flags_of, flags_view_of, view_of
+from gateway.api.caller import author_of
+from gateway.api.flag_body import FlagBody, FlagsBody, evidence_of, flag_of, flags_of
+from gateway.api.flag_view import FlagsChangeView, FlagSetView, FlagsView, FlagView, flags_view_of, view_of
+from gateway.api.in_flight_route import WaitS
 from gateway.api.problem import BadRequest
 from gateway.api.services import services_of
 from gateway.core.errors import FieldError, FlagConflict, NotFound
@@ -54,19 +57,32 @@ async def read_one(request: Request, task: str) -> Response:
 
 
 @router.put("/flags/{task}", response_class=Response, **openapi.SET_FLAG)
-async def set_one(request: Request, task: str) -> Response:
-    """Set the flag of a task, or of a glob of tasks, on every gateway. With `If-Match` it is refused when somebody else was first."""
+async def set_one(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
+    """Set the flag of a task, or of a glob of tasks, on every gateway. With `If-Match` it is refused when somebody else was first.
+
+    A flag that carries a gate is taken further by promotion; here with `force` and a reason, a step at a time. A rule that takes somebody
+    further than the flag does goes by the gate's evidence, or likewise. Where the change takes cohort keys off a side, the answer counts
+    the messages that waited there, as they are after `wait_s` seconds.
+    """
     services = services_of(request)
     body = decode(await read_body(request, services.settings.max_body_bytes), _decoder, services.settings.max_json_depth)
     check_task(task)
     snapshot = await services.change_flag.set(
-        flag_of(task, body), author=body.author, reason=body.reason, source=body.source, expected_version=_expected(request)
+        flag_of(task, body),
+        author=author_of(request, body.author),
+        reason=body.reason,
+        source=body.source,
+        expected_version=_expected(request),
+        evidence=evidence_of(body.evidence),
+        force=body.force,
     )
-    return _answer(view_of(snapshot.flags[task], snapshot), snapshot)
+    in_flight = await services.read_in_flight.moved_by(snapshot, wait_s=wait_s)
+    shown = msgspec.structs.asdict(view_of(snapshot.flags[task], snapshot))
+    return _answer(FlagSetView(**shown, in_flight=in_flight), snapshot)
 
 
 @router.put("/flags", response_class=Response, **openapi.SET_FLAGS)
-async def set_all(request: Request, dry_run: _DryRun = False) -> Response:
+async def set_all(request: Request, dry_run: _DryRun = False, wait_s: WaitS = 0.0) -> Response:
     """Make these all the flags there are, on every gateway. `If-Match` is required: flags somebody else has set meanwhile would be lost."""
     services = services_of(request)
     body = decode(await read_body(request, services.settings.max_body_bytes), _all_decoder, services.settings.max_json_depth)
@@ -76,14 +92,21 @@ async def set_all(request: Request, dry_run: _DryRun = False) -> Response:
     flags, expected, present = flags_of(body.flags), _expected(request), services.flags.snapshot
     changes = changes_between(present.flags, flags)
     if dry_run:
-        services.change_flag.check_all(flags)
+        await services.change_flag.check_all(flags, reason=body.reason, force=body.force)
         if expected is not None and expected != present.version:
             raise FlagConflict(expected, present.version)
         return _answer(FlagsChangeView(version=present.version, changes=changes), present)
     snapshot = await services.change_flag.replace_all(
-        flags, author=body.author, reason=body.reason, source=body.source, expected_version=expected
+        flags,
+        author=author_of(request, body.author),
+        reason=body.reason,
+        source=body.source,
+        expected_version=expected,
+        evidence=evidence_of(body.evidence),
+        force=body.force,
     )
-    return _answer(FlagsChangeView(version=snapshot.version, changes=changes), snapshot)
+    in_flight = await services.read_in_flight.moved_by(snapshot, wait_s=wait_s)
+    return _answer(FlagsChangeView(version=snapshot.version, changes=changes, in_flight=in_flight), snapshot)
 
 
 def check_task(task: str) -> None:

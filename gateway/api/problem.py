@@ -12,17 +12,31 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway.core.errors import (
+    AccessDenied,
+    AlreadyEnded,
+    ArgumentsRedacted,
+    CancelFailed,
     DispatchFailed,
     FieldError,
     FlagConflict,
+    FlagHeld,
     FlagRejected,
     FlagsByFile,
+    FlagsByOpenFeature,
+    Forbidden,
     GatewayError,
     IdempotencyConflict,
     InvalidArguments,
     InvalidOptions,
     NotFound,
+    NotProven,
+    NotServed,
+    RulesElsewhere,
+    RulesRejected,
+    StepRefused,
     StoreUnavailable,
+    TooManyRequests,
+    Unauthenticated,
     UnknownTask,
     UnsafeShadow,
 )
@@ -76,13 +90,26 @@ _KINDS: Mapping[type[GatewayError], _Kind] = {
     UnknownTask: _Kind(404, "unknown_task", "No worker serves this task"),
     InvalidArguments: _Kind(422, "invalid_arguments", "The task does not take these arguments"),
     InvalidOptions: _Kind(422, "invalid_options", "The options cannot be honoured"),
+    ArgumentsRedacted: _Kind(409, "arguments_redacted", "Secrets in its arguments were not kept"),
     IdempotencyConflict: _Kind(409, "idempotency_conflict", "The idempotency key is taken"),
     UnsafeShadow: _Kind(409, "unsafe_shadow", "The safety class forbids a shadow"),
     FlagsByFile: _Kind(409, "flags_by_file", "Only the flags file may change flags"),
+    StepRefused: _Kind(409, "step_refused", "One step forward at a time"),
+    FlagHeld: _Kind(409, "flag_held", "The task is held where it is"),
+    NotServed: _Kind(409, "side_not_served", "Nobody there to run the task"),
+    NotProven: _Kind(409, "not_proven", "The evidence does not allow the step"),
+    FlagsByOpenFeature: _Kind(409, "flags_by_openfeature", "Flags are changed at the OpenFeature provider"),
+    RulesElsewhere: _Kind(409, "rules_elsewhere", "Rules are not written by this gateway"),
+    RulesRejected: _Kind(422, "invalid_rule", "The rule cannot be used"),
     FlagConflict: _Kind(409, "flag_conflict", "Somebody else changed the flags first"),
     FlagRejected: _Kind(422, "invalid_flag", "The flag cannot be set"),
     DispatchFailed: _Kind(503, "side_unavailable", "The task was not accepted", retry_after_s=2),
+    AlreadyEnded: _Kind(409, "already_ended", "There is nothing left to cancel"),
+    CancelFailed: _Kind(503, "cancel_failed", "A side could not be asked to cancel", retry_after_s=2),
     StoreUnavailable: _Kind(503, "store_unavailable", "A store is out of reach", retry_after_s=2),
+    Unauthenticated: _Kind(401, "unauthenticated", "Who are you?"),
+    Forbidden: _Kind(403, "forbidden", "This is not allowed"),
+    TooManyRequests: _Kind(429, "too_many_requests", "Too fast"),
     NotFound: _Kind(404, "not_found", "Nothing of that name"),
 }
 _UNEXPECTED = _Kind(500, "internal_error", "Something went wrong here")
@@ -94,6 +121,8 @@ def problem_of(error: GatewayError) -> Problem:
     if isinstance(error, BadRequest):
         return _problem(_Kind(error.status, error.code, "The request cannot be read"), str(error), error.errors)
     problem = _problem(_kind_of(error), str(error), getattr(error, "errors", ()))
+    if isinstance(error, Forbidden):
+        return msgspec.structs.replace(problem, code=error.code, type=_TYPE_BASE + error.code)
     if isinstance(error, UnknownTask):
         return msgspec.structs.replace(problem, nearest=error.nearest)
     if isinstance(error, FlagConflict):
@@ -106,10 +135,17 @@ def problem_of(error: GatewayError) -> Problem:
 def response_of(error: GatewayError) -> Response:
     """The HTTP answer for an error."""
     problem = problem_of(error)
-    headers = {"Retry-After": str(retry)} if (retry := _kind_of(error).retry_after_s) is not None else None
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers_of(error, problem))
+
+
+def _headers_of(error: GatewayError, problem: Problem) -> dict[str, str] | None:
+    if isinstance(error, AccessDenied):
+        if isinstance(error, TooManyRequests):
+            return {"Retry-After": str(error.retry_after_s)}
+        return {"WWW-Authenticate": 'Bearer realm="dualrun"'} if isinstance(error, Unauthenticated) else None
     if problem.code == "idempotency_in_progress":
-        headers = {"Retry-After": "1"}
-    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+        return {"Retry-After": "1"}
+    return {"Retry-After": str(retry)} if (retry := _kind_of(error).retry_after_s) is not None else None
 
 
 def add_problem_handlers(app: FastAPI) -> None:

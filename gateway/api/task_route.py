@@ -1,4 +1,4 @@
-"""`/v1/tasks`: submit one, submit many, read one back, wait for its result."""
+"""`/v1/tasks`: submit one, submit many, read one back, wait for its result, submit it again, cancel it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from dualrun.contracts import Decision, Outcome, Submission
+from dualrun.contracts import Decision, Outcome, Redirected, Submission
 from dualrun.telemetry import submission_span
 from gateway.api import openapi
 from gateway.api.body import decode, read_body
+from gateway.api.caller import caller_of, require_task
 from gateway.api.problem import BadRequest, Problem, problem_of
 from gateway.api.services import Services, services_of
 from gateway.core.comparison import Comparison
-from gateway.core.errors import FieldError, GatewayError
+from gateway.core.errors import FieldError, Forbidden, GatewayError
 from gateway.core.report import SubmissionView
 from gateway.core.request import TaskRequest
-from gateway.usecases.submit_task import Accepted
+from gateway.usecases.submit_task import Accepted, Submitted
 
 __all__ = ["BatchAnswer", "BatchRequest", "BatchResult", "ResultView", "TaskView", "router"]
 
@@ -59,6 +60,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
 
     submission: Submission
     decision: Decision
+    redirected: Redirected | None
+    """Where a flag change moved the submission before it started; `decision` is then the one since."""
     authority: Outcome | None
     shadow: Outcome | None
     comparison: Comparison | None
@@ -83,16 +86,15 @@ async def submit(request: Request) -> Response:
     with services.metrics.submit_seconds.time():
         try:
             task = decode(await read_body(request, settings.max_body_bytes), _request_decoder, settings.max_json_depth)
+            require_task(request, task.task)
             with submission_span(task.task, _traceparent_of(request)) as traceparent:
-                submitted = await services.submit.one(task, idempotency_key=_key_of(request), traceparent=traceparent)
+                submitted = await services.submit.one(
+                    task, idempotency_key=_key_of(request), traceparent=traceparent, header=request.headers.get
+                )
         except GatewayError as exc:
             services.metrics.refused(problem_of(exc).code)
             raise
-    services.metrics.accepted(submitted.accepted.task, submitted.accepted.decision)
-    headers = {"Location": f"/v1/tasks/{submitted.accepted.id}"}
-    if submitted.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return Response(_encode(submitted.accepted), status_code=202, media_type="application/json", headers=headers)
+    return _accepted(submitted, services)
 
 
 @router.post("/tasks/batch", status_code=202, response_class=Response, **openapi.SUBMIT_BATCH)
@@ -103,9 +105,9 @@ async def submit_batch(request: Request) -> Response:
     body = await read_body(request, settings.max_batch_body_bytes)
     # Two levels more than a single task: the batch object and its array.
     batch = decode(body, _batch_decoder, settings.max_json_depth + 2)
-    wanted = [_task_of(raw, services) for raw in batch.tasks]
+    wanted = [_task_of(raw, request, services) for raw in batch.tasks]
     with submission_span("batch", _traceparent_of(request)) as traceparent:
-        answers = await services.submit.many(wanted, traceparent=traceparent)
+        answers = await services.submit.many(wanted, traceparent=traceparent, header=request.headers.get)
     results = tuple(_judged(answer, services) for answer in answers)
     accepted = sum(result.problem is None for result in results)
     answer = BatchAnswer(accepted=accepted, refused=len(results) - accepted, results=results)
@@ -116,6 +118,7 @@ async def submit_batch(request: Request) -> Response:
 async def read(request: Request, submission_id: str) -> Response:
     """What was asked and decided, what both roles did, and how they compare."""
     view = await services_of(request).read.view(_id_of(submission_id))
+    require_task(request, view.submission.task)
     return Response(_encode(_shown(view)), media_type="application/json")
 
 
@@ -123,17 +126,51 @@ async def read(request: Request, submission_id: str) -> Response:
 async def result(request: Request, submission_id: str, wait_s: Annotated[float, Query(ge=0, le=60, allow_inf_nan=False)] = 0.0) -> Response:
     """The authority's answer, waited for up to `wait_s` seconds. 202 with state `pending` while there is none."""
     services = services_of(request)
+    await _within_reach(request, submission_id)
     outcome = await services.read.result(_id_of(submission_id), min(wait_s, services.settings.max_wait_s))
     shown = ResultView(id=submission_id, state="pending" if outcome is None else outcome.state.value, outcome=outcome)
     return Response(_encode(shown), status_code=202 if outcome is None else 200, media_type="application/json")
 
 
-def _task_of(raw: msgspec.Raw, services: Services) -> TaskRequest | GatewayError:
+@router.post("/tasks/{submission_id}/replay", status_code=202, response_class=Response, **openapi.REPLAY_TASK)
+async def replay(request: Request, submission_id: str) -> Response:
+    """Submit the same arguments once more: a new submission, decided by the flags of now, without the earlier one's eta and expiry."""
+    services = services_of(request)
+    await _within_reach(request, submission_id)
+    return _accepted(await services.submit_again.submit(_id_of(submission_id), idempotency_key=_key_of(request)), services)
+
+
+@router.delete("/tasks/{submission_id}", status_code=202, response_class=Response, **openapi.CANCEL_TASK)
+async def cancel(request: Request, submission_id: str) -> Response:
+    """Have it not run any more, on either side. 202 says what each was asked; the outcome, `revoked` or another, says who was faster."""
+    await _within_reach(request, submission_id)
+    cancelled = await services_of(request).cancel.one(_id_of(submission_id))
+    headers = {"Location": f"/v1/tasks/{cancelled.id}"}
+    return Response(_encode(cancelled), status_code=202, media_type="application/json", headers=headers)
+
+
+def _accepted(submitted: Submitted, services: Services) -> Response:
+    services.metrics.accepted(submitted.accepted.task, submitted.accepted.decision)
+    headers = {"Location": f"/v1/tasks/{submitted.accepted.id}"}
+    if submitted.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(_encode(submitted.accepted), status_code=202, media_type="application/json", headers=headers)
+
+
+async def _within_reach(request: Request, submission_id: str) -> None:
+    """Raises `Forbidden` where the submission's task is out of the caller's reach; only callers with a reach are looked up for."""
+    if caller_of(request).is_scoped:
+        require_task(request, (await services_of(request).read.view(_id_of(submission_id))).submission.task)
+
+
+def _task_of(raw: msgspec.Raw, request: Request, services: Services) -> TaskRequest | GatewayError:
     try:
         if len(raw) > services.settings.max_body_bytes:
             raise BadRequest(413, "body_too_large", f"one task may hold {services.settings.max_body_bytes:,} bytes")
-        return decode(bytes(raw), _request_decoder, services.settings.max_json_depth)
-    except BadRequest as exc:
+        task = decode(bytes(raw), _request_decoder, services.settings.max_json_depth)
+        require_task(request, task.task)
+        return task
+    except (BadRequest, Forbidden) as exc:
         return exc
 
 
@@ -148,7 +185,12 @@ def _judged(answer: Accepted | GatewayError, services: Services) -> BatchResult:
 
 def _shown(view: SubmissionView) -> TaskView:
     return TaskView(
-        submission=view.submission, decision=view.decision, authority=view.authority, shadow=view.shadow, comparison=view.comparison
+        submission=view.submission,
+        decision=view.decision,
+        redirected=view.redirected,
+        authority=view.authority,
+        shadow=view.shadow,
+        comparison=view.comparison,
     )
 
 

@@ -8,8 +8,16 @@ import typer
 
 from gateway.cli.output import Format
 
-__all__ = ["DEFAULT_URL", "FormatOption", "UrlOption"]
+__all__ = ["ForceOption", "FormatOption", "IntervalOption", "ReasonOption", "WatchOption", "check_reason"]
 
-UrlOption: TypeAlias = Annotated[str, typer.Option("--url", envvar="DUALRUN_GATEWAY_URL", help="The gateway to talk to.")]
-FormatOption: TypeAlias = Annotated[Format, typer.Option("--format", help="table for people, json for programs.")]
-DEFAULT_URL = "http://127.0.0.1:8080"
+FormatOption: TypeAlias = Annotated[Format, typer.Option("--format", help="table for people, json or yaml for programs.")]
+ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Past a gate without evidence; say why with --reason.")]
+ReasonOption: TypeAlias = Annotated[str, typer.Option(help="Why; kept with the change.", show_default=False)]
+WatchOption: TypeAlias = Annotated[bool, typer.Option("--watch", help="Stay, and show it again as it changes.")]
+IntervalOption: TypeAlias = Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks of --watch.")]
+
+
+def check_reason(force: bool, reason: str) -> None:
+    """Raises `typer.BadParameter` where something is forced and nobody says why."""
+    if force and not reason.strip():
+        raise typer.BadParameter("going on without evidence needs a reason", param_hint="--reason")

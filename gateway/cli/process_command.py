@@ -8,18 +8,42 @@ import os
 import signal
 import socket
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 import typer
 
-from gateway.cli.output import Format, print_table
+from gateway.cli.option import FormatOption
+from gateway.cli.output import Format, print_table, progress_bar, show
 
 __all__ = ["comparator", "demo", "gateway", "run"]
 
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+class LogLevel(StrEnum):
+    """From which level on is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogLevelOption: TypeAlias = Annotated[LogLevel, typer.Option("--log-level", envvar="DUALRUN_LOG_LEVEL", help="From which level on.")]
+LogFormatOption: TypeAlias = Annotated[
+    LogFormat,
+    typer.Option("--log-format", envvar="DUALRUN_LOG_FORMAT", help="json: an object a line, with submission and trace ids."),
+]
+_LAST_ANSWERS_S = 5
+"""How long a gateway that stops waits for answers under way: streams have no end of their own."""
 _FLAGS_FILE = Path("config/flags.yaml")
 _RULES_DIR = Path("config/rules")
 
@@ -55,24 +79,29 @@ def demo(
     count: Annotated[int, typer.Option("--count", min=1, help="Sample tasks to submit.")] = 500,
     seed: Annotated[int, typer.Option(help="Another seed, other traffic.")] = 0,
     port: Annotated[int, typer.Option(help="Port of the gateway that stays, without --once.")] = 8080,
-    format: Annotated[Format, typer.Option("--format", help="table for people, json for programs.")] = Format.TABLE,
+    format: FormatOption = Format.TABLE,
 ) -> None:
     """Submit sample tasks in shadow, with planted faults and without, and show what the comparison finds.
 
-    Exit code 1 when a planted fault was missed or there was a false alarm. Example: dualrun demo --once --format json
+    Exit code 1 when a planted fault was missed or there was a false alarm.
+
+    Example: dualrun demo --once --format json
     """
     from gateway.embedded.demo import run_demo
 
     # The sample tasks fail on purpose in places: their log lines would drown the result.
     logging.disable(logging.ERROR)
-    result = asyncio.run(run_demo(count, seed))
+    with progress_bar() as bar:
+        judged = bar.add_task("comparing, with faults and without", total=2 * count)
+        result = asyncio.run(run_demo(count, seed, told=lambda done: bar.update(judged, completed=done)))
     logging.disable(logging.NOTSET)
-    if format is Format.JSON:
-        typer.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
-    else:
-        shown = msgspec.to_builtins(result)
-        print_table(("", ""), [(name, value) for name, value in shown.items() if name != "faults"])
+    view = msgspec.to_builtins(result)
+
+    def table() -> None:
+        print_table(("", ""), [(name, value) for name, value in view.items() if name != "faults"])
         print_table(("planted fault", "task", "path", "seen"), [(f.fault, f.task, f.path, f.count) for f in result.faults])
+
+    show(view, format, table)
     if not once:
         run(port=port, faulty=True)
     if result.planted_found < result.planted or result.false_alarms:
@@ -82,26 +111,48 @@ def demo(
 def gateway(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
+    log_level: LogLevelOption = LogLevel.INFO,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run one gateway process on RabbitMQ, Redis and the ledger's database; run as many as you like.
 
+    On any address but loopback callers need an access token: set DUALRUN_ADMIN_TOKEN first. Exit code 2: it may not listen so.
     Example: dualrun gateway --port 8080
     """
     import uvicorn
+    from pydantic import ValidationError
 
-    _log(logging.getLevelName(log_level.upper()))
-    if host not in _LOOPBACK:
-        typer.secho(
-            f"dualrun: listening on {host}: the API has no authentication yet, so let nobody but your own network reach it",
-            fg="yellow",
-            err=True,
-        )
-    uvicorn.run("gateway.app:create_app", factory=True, host=host, port=port, log_level=log_level, access_log=False)
+    from dualrun.errors import ConfigurationError
+    from gateway.app.access import check_access
+    from gateway.settings import Settings
+
+    _log(log_level.upper(), log_format)
+    # The application is made by uvicorn's factory: only so it hears where it will listen.
+    os.environ["DUALRUN_LISTEN_HOST"] = host
+    try:
+        settings = Settings()
+        check_access(settings)
+    except (ConfigurationError, ValidationError) as exc:
+        typer.secho(f"dualrun: {_reason(exc)}", fg="red", err=True)
+        raise typer.Exit(2) from exc
+    if not settings.access_required:
+        typer.secho(f"dualrun: access control is off: whoever can reach {host} on this machine may do everything", fg="yellow", err=True)
+    uvicorn.run(
+        "gateway.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        # Its lines are those of the process.
+        log_config=None,
+        log_level=log_level.value,
+        access_log=False,
+        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+    )
 
 
 def comparator(
-    log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
+    log_level: LogLevelOption = LogLevel.INFO,
+    log_format: LogFormatOption = LogFormat.TEXT,
     metrics_port: Annotated[int | None, typer.Option(help="Port for Prometheus and health checks; none where left out.")] = None,
     metrics_host: Annotated[str, typer.Option(help="Address for it.")] = "127.0.0.1",
 ) -> None:
@@ -109,7 +160,7 @@ def comparator(
 
     Example: dualrun comparator
     """
-    _log(logging.getLevelName(log_level.upper()))
+    _log(log_level.upper(), log_format)
     asyncio.run(_run_comparator(metrics_host, metrics_port))
 
 
@@ -128,26 +179,42 @@ async def _run_embedded(options: object, listener: socket.socket) -> None:
 
 async def _run_comparator(metrics_host: str, metrics_port: int | None) -> None:
     from gateway.app import open_comparator
-    from gateway.metrics import serving_counts
+    from gateway.metrics import registry_of, serving_counts
+    from gateway.otlp_metrics import exporting_metrics
     from gateway.settings import Settings
 
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with open_comparator(Settings()) as running:
-        with serving_counts(metrics_host, metrics_port, running.counts):
-            await running.start()
+        comparator, gate = running.comparator, running.gate
+        registry = registry_of(lambda: {**comparator.counts(), **gate.counts()}, gate)
+        with serving_counts(metrics_host, metrics_port, registry), exporting_metrics("dualrun-comparator", registry):
+            await comparator.start()
+            await gate.start()
             logging.getLogger(__name__).info("comparator_ready")
             await stop.wait()
-            await running.stop()
+            await gate.stop()
+            await comparator.stop()
+
+
+def _reason(exc: Exception) -> str:
+    """One line; of settings that are wrong their names, never their values."""
+    from pydantic import ValidationError
+
+    if not isinstance(exc, ValidationError):
+        return str(exc)
+    return "; ".join(f"DUALRUN_{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}" for error in exc.errors(include_input=False))
 
 
 def _there(path: Path) -> Path | None:
     return path if path.exists() else None
 
 
-def _log(level: int) -> None:
-    logging.basicConfig(level=level, format=_LOG_FORMAT, stream=sys.stderr)
+def _log(level: int | str, format: LogFormat = LogFormat.TEXT) -> None:
+    from dualrun.log_line import JsonLine, LogLine, log_to_stderr
+
+    log_to_stderr(level, JsonLine() if format is LogFormat.JSON else LogLine())
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
 
 
@@ -163,5 +230,5 @@ dualrun is up: {url}   (sample shop: {shop})
 3. Read what both sides did.
    curl '{url}/v1/reports/shadow?format=markdown'
 
-Report in the browser: {url}/v1/reports/shadow?format=html     API: {url}/docs     Ctrl-C stops and drains.
+Console: {url}/console/     Report: {url}/v1/reports/shadow?format=html     API: {url}/docs     Ctrl-C stops and drains.
 """

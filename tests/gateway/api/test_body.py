@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dualrun.contracts import JsonValue
 from gateway.api.body import decode
 from gateway.api.problem import BadRequest
 from gateway.core.request import TaskRequest
@@ -43,6 +46,32 @@ def test_hostile_bodies_get_a_clear_status(body: bytes, status: int) -> None:
     with pytest.raises(BadRequest) as caught:
         decode(body, DECODER, MAX_DEPTH)
     assert caught.value.status == status
+
+
+def test_a_string_without_an_end_is_looked_through_once() -> None:
+    body = b'{"task": "a.b", "args": [' + b"[]," * MAX_DEPTH + b'"' + b'\\"' * 500_000
+    before_s = time.process_time()
+    with pytest.raises(BadRequest) as caught:
+        decode(body, DECODER, MAX_DEPTH)
+    assert caught.value.status == 400
+    # Once for each of its quotes would be an hour.
+    assert time.process_time() - before_s < 10
+
+
+@given(st.recursive(st.text('"\\\n[]{}é'), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('"[{'), inner, max_size=3)))
+def test_brackets_are_counted_outside_strings_only(value: JsonValue) -> None:
+    levels = _levels(value)
+    body = json.dumps([[]] * MAX_DEPTH + [value]).encode()
+    decoder = msgspec.json.Decoder()
+    assert decode(body, decoder, max(levels + 1, 2)) is not None
+    if levels > 1:
+        with pytest.raises(BadRequest):
+            decode(body, decoder, levels)
+
+
+def _levels(value: JsonValue) -> int:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_levels, inner), default=0)
 
 
 def test_the_wrong_member_is_named() -> None:

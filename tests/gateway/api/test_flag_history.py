@@ -115,3 +115,14 @@ async def test_one_wrong_flag_of_all_is_named_and_nothing_is_set(
     answer = await client.put("/v1/flags", params={"dry_run": dry_run}, json=flags, headers={"If-Match": "*"})
     assert (answer.json()["code"], answer.json()["errors"][0]["pointer"]) == (code, pointer)
     assert (await client.get("/v1/flags")).json()["version"] == 0
+
+
+@pytest.mark.parametrize("name", ["history", "rollback"])
+async def test_a_task_named_like_a_path_of_the_api_gets_its_flag_by_a_glob(client: httpx.AsyncClient, name: str) -> None:
+    refused = await client.put(f"/v1/flags/{name}", json={"mode": "events"})
+    glob = f"[{name[0]}]{name[1:]}"
+    assert (refused.status_code, refused.json()["code"], refused.json()["errors"][0]["pointer"]) == (422, "invalid_flag", "/task")
+    assert glob in refused.json()["detail"]
+    assert (await client.put(f"/v1/flags/{glob}", json={"mode": "events"})).status_code == 200
+    assert (await client.get(f"/v1/flags/{glob}")).json()["mode"] == "events"
+    assert (await client.post(f"/v1/flags/{glob}/rollback")).json()["changed"]

@@ -85,6 +85,20 @@ async def test_both_outcomes_and_their_comparison_are_shown(gateway: MemoryGatew
     assert [(task["task"], task["counts"]["different_value"]) for task in report["tasks"]] == [(TASK, 1)]
 
 
+async def test_a_secret_in_a_value_is_its_callers_alone(gateway: MemoryGateway, client: httpx.AsyncClient) -> None:
+    await client.put(f"/v1/flags/{TASK}", json=SHADOW)
+    accepted = (await client.post("/v1/tasks", json=GOOD)).json()
+    sink = BrokerRecordSink(gateway.broker)
+    await sink.append([outcome(accepted["id"], role, {"token": "correct horse"}) for role in (Role.SHADOW, Role.AUTHORITY)])
+    await sink.close()
+    result = await client.get(f"/v1/tasks/{accepted['id']}/result", params={"wait_s": 5})
+    assert result.json()["outcome"]["value"] == {"token": "correct horse"}
+    await gateway.comparator.stop()
+    view = await client.get(f"/v1/tasks/{accepted['id']}")
+    assert "correct horse" not in view.text
+    assert view.json()["comparison"]["verdict"] == "equal"
+
+
 async def test_a_result_that_is_not_there_yet_is_pending(client: httpx.AsyncClient) -> None:
     accepted = (await client.post("/v1/tasks", json=GOOD)).json()
     answer = await client.get(f"/v1/tasks/{accepted['id']}/result", params={"wait_s": 0.05})
@@ -163,7 +177,7 @@ async def test_the_document_describes_every_route_with_examples(client: httpx.As
     document = (await client.get("/openapi.json")).json()
     submit = document["paths"]["/v1/tasks"]["post"]
     assert submit["requestBody"]["content"]["application/json"]["example"]["task"] == TASK
-    assert set(submit["responses"]) == {"202", "400", "404", "409", "413", "415", "422", "503"}
+    assert set(submit["responses"]) == {"202", "400", "401", "403", "404", "409", "413", "415", "422", "429", "503"}
     assert "TaskRequest" in document["components"]["schemas"]
 
 

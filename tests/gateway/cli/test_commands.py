@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
+import httpx
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from gateway.cli.client import GatewayClient
 from gateway.cli.main import app
+from tests.support.command_line import Dualrun, dualrun_at
 from tests.support.gateway_parts import TASK
 from tests.support.gateway_server import running_gateway
-
-
-class Ended(Protocol):
-    """As much of a run as the tests look at."""
-
-    @property
-    def exit_code(self) -> int: ...
-    @property
-    def output(self) -> str: ...
-    @property
-    def stdout(self) -> str: ...
-
-
-Dualrun = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +28,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def dualrun(url: str) -> Dualrun:
-    return lambda *arguments: CliRunner().invoke(app, list(arguments), env={"DUALRUN_GATEWAY_URL": url, "COLUMNS": "80"})
+    return dualrun_at(url, columns=80)
 
 
 def test_a_submitted_task_can_be_shown(dualrun: Dualrun) -> None:
@@ -73,13 +64,14 @@ def test_an_unsafe_shadow_is_refused_with_the_reason(dualrun: Dualrun) -> None:
     assert "unsafe_shadow" in ended.output
 
 
-@pytest.mark.parametrize("format_", ["markdown", "json", "html"])
+@pytest.mark.parametrize("format_", ["markdown", "json", "yaml", "table", "html", "csv", "junit"])
 def test_the_report_is_written_to_a_file(dualrun: Dualrun, tmp_path: Path, format_: str) -> None:
     target = tmp_path / "report"
     assert dualrun("report", "--format", format_, "--output", str(target)).exit_code == 0
-    assert "report" in target.read_text(encoding="utf-8").casefold() or format_ == "json"
-    if format_ == "json":
-        assert json.loads(target.read_text(encoding="utf-8"))["tasks"] == []
+    text = target.read_text(encoding="utf-8")
+    assert "report" in text.casefold() or format_ in {"json", "yaml", "csv", "junit"}
+    if format_ in {"json", "yaml"}:
+        assert yaml.safe_load(text)["tasks"] == []
 
 
 def test_without_a_gateway_it_says_what_to_do_and_exits_with_3() -> None:
@@ -88,25 +80,43 @@ def test_without_a_gateway_it_says_what_to_do_and_exits_with_3() -> None:
     assert "dualrun run" in ended.output
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        [],
-        ["run"],
-        ["demo"],
-        ["gateway"],
-        ["comparator"],
-        ["submit"],
-        ["task"],
-        ["flags"],
-        ["flags", "set"],
-        ["flags", "history"],
-        ["flags", "apply"],
-        ["rollback"],
-        ["report"],
-    ],
-)
-def test_every_command_explains_itself_in_eighty_columns(command: list[str]) -> None:
-    ended = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
-    assert ended.exit_code == 0
-    assert max(len(line) for line in ended.stdout.splitlines()) <= 80
+def test_an_unknown_submission_is_neither_shown_nor_cancelled(dualrun: Dualrun) -> None:
+    for command in (["task", "nobody"], ["task", "show", "nobody"], ["task", "cancel", "nobody"]):
+        ended = dualrun(*command)
+        assert ended.exit_code == 2, command
+        assert "not_found" in ended.output
+
+
+def test_cancelling_says_what_each_side_was_asked(dualrun: Dualrun, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [
+        {"side": "legacy", "role": "authority", "asked": True, "detail": "told to revoke it"},
+        {"side": "events", "role": None, "asked": False, "detail": "Redis out of reach"},
+    ]
+    calls: list[tuple[str, str]] = []
+
+    def call(_: GatewayClient, method: str, path: str) -> httpx.Response:
+        calls.append((method, path))
+        return httpx.Response(202, json={"id": "s-1", "asked": asked})
+
+    monkeypatch.setattr(GatewayClient, "call", call)
+    ended = dualrun("task", "cancel", "s-1")
+    assert (ended.exit_code, calls) == (0, [("DELETE", "/v1/tasks/s-1")])
+    assert all(said in ended.output for said in ("told to revoke it", "Redis out of reach", "yes", "no"))
+
+
+def test_commands_start_without_what_only_migrate_needs() -> None:
+    loaded = "import sys, gateway.cli.main; print(sorted({'jinja2', 'gateway.migrate', 'sqlalchemy'} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_the_doctor_looks_at_the_installation_and_at_this_machine(dualrun: Dualrun) -> None:
+    ended = dualrun("doctor", "--format", "json")
+    view = json.loads(ended.stdout)
+    seen = {found["what"]: found["level"] for found in view["findings"]}
+    assert {"this command", "clock of this machine", "queue arguments", "queues of shop", "workers of legacy", "workers of events"} <= set(
+        seen
+    )
+    assert (seen["this command"], seen["queue arguments"]) == ("fine", "fine")
+    assert ended.exit_code == (0 if view["ready"] else 1)
+    assert "Python" in dualrun("doctor").stdout

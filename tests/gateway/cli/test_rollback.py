@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import pytest
-from typer.testing import CliRunner
 
-from gateway.cli.main import app
-from tests.support.gateway_server import running_gateway
-
-
-class Ended(Protocol):
-    """As much of a run as the tests look at."""
-
-    @property
-    def exit_code(self) -> int: ...
-    @property
-    def output(self) -> str: ...
-    @property
-    def stdout(self) -> str: ...
-
-
-Dualrun = Callable[..., Ended]
-
-
-@pytest.fixture
-def dualrun() -> Iterator[Dualrun]:
-    with running_gateway() as server:
-        env = {"DUALRUN_GATEWAY_URL": server.url, "COLUMNS": "200"}
-        yield lambda *arguments: CliRunner().invoke(app, list(arguments), env=env)
+from tests.support.command_line import Dualrun, dualrun_at
 
 
 def test_a_task_goes_back_and_a_second_rollback_says_there_was_nothing_to_do(dualrun: Dualrun) -> None:
     dualrun("flags", "set", "cart.merge", "--mode", "events")
     first, second = (dualrun("rollback", "cart.merge", "--reason", "mails twice") for _ in range(2))
-    assert first.stdout == "~ cart.merge: mode events -> legacy\nrolled back: version 2 in force\n"
-    assert (second.exit_code, second.stdout) == (0, "nothing to change: it is so already, at version 2\n")
+    counts = "in flight so far: 0 redirected, 0 scheduled, 0 already started; repeat the command to look again\n"
+    assert first.stdout == f"~ cart.merge: mode events -> legacy\nrolled back: version 2 in force\n{counts}"
+    assert (second.exit_code, second.stdout) == (0, f"nothing to change: it is so already, at version 2\n{counts}")
     newest = json.loads(dualrun("flags", "history", "--format", "json").stdout)["versions"][0]
     assert (newest["reason"], newest["source"]) == ("mails twice", "cli")
 
@@ -67,4 +43,4 @@ def test_a_misspelt_task_does_not_pass_for_rolled_back(dualrun: Dualrun) -> None
 
 
 def test_without_a_gateway_it_exits_with_3() -> None:
-    assert CliRunner().invoke(app, ["rollback", "--all", "--url", "http://127.0.0.1:9"]).exit_code == 3
+    assert dualrun_at("http://127.0.0.1:9")("rollback", "--all").exit_code == 3
