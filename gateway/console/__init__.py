@@ -1,0 +1,3 @@
+from gateway.console.application import create_console
+
+__all__ = ["create_console"]

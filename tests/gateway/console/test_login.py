@@ -1,0 +1,129 @@
+"""Sessions of the console: begun with a token, kept from scripts and other sites, ended everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from http.cookies import SimpleCookie
+
+import httpx
+import pytest
+
+from dualrun.contracts import Mode
+from gateway.api.guard import SESSION_COOKIE
+from gateway.core.access import Permission
+from gateway.core.flags import Flag
+from tests.support.access import ADMIN_TOKEN, guarded_gateway, token_for
+from tests.support.gateway_parts import TASK, MemoryGateway
+
+HERE = {"Sec-Fetch-Site": "same-origin"}
+HIDDEN = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
+
+
+@pytest.fixture
+async def both() -> AsyncIterator[tuple[MemoryGateway, httpx.AsyncClient]]:
+    async with guarded_gateway() as both:
+        yield both
+
+
+async def log_in(client: httpx.AsyncClient, token: str, wanted: str = "") -> httpx.Response:
+    return await client.post("/console/login", data={"token": token, "next": wanted}, headers=HERE)
+
+
+async def test_a_stranger_is_led_to_the_login_page_and_from_there_to_where_they_were_going(
+    both: tuple[MemoryGateway, httpx.AsyncClient],
+) -> None:
+    gateway, client = both
+    led = await client.get("/console/flags")
+    assert (led.status_code, led.headers["location"]) == (303, "/console/login?next=/console/flags")
+    assert "Access token" in (await client.get(led.headers["location"])).text
+    entered = await log_in(client, await token_for(gateway, Permission.OPERATE, name="ann"), "/console/flags")
+    assert (entered.status_code, entered.headers["location"]) == (303, "/console/flags")
+    page = await client.get("/console/flags")
+    assert page.status_code == 200
+    assert "ann" in page.text
+    # The page's own script follows the event stream under the session.
+    assert (await client.get("/v1/events?after=nonsense")).status_code == 422
+
+
+async def test_the_cookie_is_kept_from_scripts_and_other_sites_and_holds_no_token(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    gateway, client = both
+    token = await token_for(gateway, Permission.VIEW)
+    cookie = SimpleCookie((await log_in(client, token)).headers["set-cookie"])[SESSION_COOKIE]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "strict", "/")
+    assert token.rpartition("_")[2] not in cookie.value
+    client.cookies.clear()
+    secure = await client.post("https://gateway/console/login", data={"token": token}, headers=HERE)
+    assert "Secure" in secure.headers["set-cookie"]
+
+
+async def test_whoever_has_no_token_or_a_narrow_one_gets_no_session(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    gateway, client = both
+    narrow = [await token_for(gateway, Permission.SUBMIT), await token_for(gateway, Permission.VIEW, tasks=["order.*"])]
+    for token, status in (("", 401), ("guess", 401), (f"{narrow[0]}x", 401), (narrow[0], 403), (narrow[1], 403)):
+        answer = await log_in(client, token)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (status, False)
+        assert not token or token not in answer.text
+
+
+@pytest.mark.parametrize(
+    "wanted", ["https://evil.example/", "//evil.example", "/console//e", "/console/\\evil", "javascript:1", "/v1/flags"]
+)
+async def test_logging_in_leads_to_no_other_site(both: tuple[MemoryGateway, httpx.AsyncClient], wanted: str) -> None:
+    assert (await log_in(both[1], ADMIN_TOKEN, wanted)).headers["location"] == "/console/"
+
+
+async def test_a_form_without_its_sessions_token_changes_nothing(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    _, client = both
+    await log_in(client, ADMIN_TOKEN)
+    for form in ({}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "é"}):
+        answer = await client.post("/console/flags/rollback", data=form, headers=HERE)
+        assert (answer.status_code, answer.json()["code"]) == (403, "csrf")
+    # The right one, and a page of another site.
+    csrf = HIDDEN.findall((await client.get("/console/flags")).text)[0]
+    answer = await client.post("/console/flags/rollback", data={"csrf": csrf}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert (await client.post("/console/flags/rollback", data={"csrf": csrf}, headers=HERE)).status_code == 303
+    # Another session's token is not this one's.
+    client.cookies.clear()
+    await log_in(client, ADMIN_TOKEN)
+    assert (await client.post("/console/flags/rollback", data={"csrf": csrf}, headers=HERE)).status_code == 403
+
+
+async def test_every_form_of_every_page_carries_it(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    gateway, client = both
+    await log_in(client, ADMIN_TOKEN)
+    await gateway.flags.replace({TASK: Flag(task=TASK, mode=Mode.EVENTS)}, expected_version=0, author="ann", reason="", source="api")
+    for page in ("/", f"/tasks/{TASK}", "/flags", "/flags/1", "/tasks/nothing"):
+        text = (await client.get(f"/console{page}")).text
+        assert text.count('method="post"') == len(HIDDEN.findall(text)) > 0, page
+
+
+async def test_a_session_ends_with_its_logout_and_with_its_token(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    gateway, client = both
+    token = await token_for(gateway, Permission.VIEW)
+    await log_in(client, token)
+    kept = client.cookies[SESSION_COOKIE]
+    csrf = HIDDEN.findall((await client.get("/console/")).text)[0]
+    assert (await client.post("/console/logout", data={"csrf": csrf}, headers=HERE)).status_code == 303
+    assert SESSION_COOKIE not in client.cookies
+    client.cookies.set(SESSION_COOKIE, kept)
+    assert (await client.get("/console/")).status_code == 303
+
+    client.cookies.clear()
+    await log_in(client, token)
+    assert (await client.get("/console/")).status_code == 200
+    await gateway.services.tokens.revoke(token.split("_")[1])
+    assert (await client.get("/console/")).status_code == 303
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "a.b", "eyJpZCI6MX0.c2ln"])
+async def test_a_cookie_nobody_signed_is_nobodys(both: tuple[MemoryGateway, httpx.AsyncClient], cookie: str) -> None:
+    both[1].cookies.set(SESSION_COOKIE, cookie)
+    assert (await both[1].get("/console/")).status_code == 303
+
+
+async def test_a_session_runs_out() -> None:
+    async with guarded_gateway(session_s=0.000_001) as (_, client):
+        await log_in(client, ADMIN_TOKEN)
+        assert (await client.get("/console/")).status_code == 303
