@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gateway.migrate.constant import Unsettled, evaluate
+from dualrun.contracts import JsonValue
+from gateway.migrate.constant import Unsettled, evaluate, evaluate_or_text
 from gateway.migrate.finding import CallSite
 from gateway.migrate.name import dotted
 from gateway.migrate.project import Module, Place, Project, walk
@@ -18,6 +19,10 @@ _CANVAS = frozenset({"chain", "group", "chord", "chunks"})
 _SIGNATURES = frozenset({"signature", "subtask", "Signature"})
 _MADE_SIGNATURE = frozenset({"s", "si", "signature", "subtask"})
 _KEPT_SIGNATURE = frozenset({"set", "clone", "on_error", "replace"})
+_LINKING = frozenset({"apply_async", "send_task", "apply", "signature", "s", "si", "set"})
+_WITH_OPTIONS = frozenset({"apply_async", "send_task"})
+_NO_OPTIONS = frozenset({"args", "kwargs", "link", "link_error", "name"})
+_RESULTS = frozenset({"celery.result.AsyncResult", "celery.AsyncResult"})
 _CELERY_MODULES = frozenset({"celery", "celery.canvas", "celery.task", "celery.task.sets", "celery.app.canvas"})
 
 
@@ -34,7 +39,39 @@ def call_sites_of(module: Module, project: Project, names: dict[str, str]) -> It
             case ast.BinOp(op=ast.BitOr()) if not (isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.BitOr)):
                 found = ("|", None) if _joins_signatures(node, place, project, names) else None
         if found is not None and isinstance(node, ast.expr):
-            yield CallSite(module.file, node.lineno, *found)
+            yield CallSite(module.file, node.lineno, *found, _options(node, found[0], place, project))
+        if isinstance(node, ast.Call):
+            for keyword in _links(node, place, project, names):
+                yield CallSite(module.file, keyword.value.lineno, keyword.arg or "", task_of(_first(keyword.value), place, project, names))
+
+
+def _options(node: ast.expr, kind: str, place: Place, project: Project) -> dict[str, JsonValue]:
+    """What a dispatch asks for beside the task's own arguments."""
+    if kind not in _WITH_OPTIONS or not isinstance(node, ast.Call):
+        return {}
+    return {
+        keyword.arg: evaluate_or_text(project, keyword.value, place)
+        for keyword in node.keywords
+        if keyword.arg is not None and keyword.arg not in _NO_OPTIONS
+    }
+
+
+def _links(call: ast.Call, place: Place, project: Project, names: dict[str, str]) -> list[ast.keyword]:
+    """`link=` and `link_error=` of a dispatch."""
+    dispatches = isinstance(call.func, ast.Attribute) and call.func.attr in (
+        "apply_async",
+        "send_task",
+        "signature",
+        "s",
+        "si",
+        "set",
+        "apply",
+    )
+    return [keyword for keyword in call.keywords if keyword.arg in ("link", "link_error")] if dispatches else []
+
+
+def _first(expression: ast.expr) -> ast.expr:
+    return expression.elts[0] if isinstance(expression, ast.List | ast.Tuple) and expression.elts else expression
 
 
 def _call(call: ast.Call, place: Place, project: Project, names: dict[str, str]) -> tuple[str, str | None] | None:
@@ -44,28 +81,73 @@ def _call(call: ast.Call, place: Place, project: Project, names: dict[str, str])
         return last, None
     if home in _CELERY_MODULES and last in _SIGNATURES:
         return "signature", _name_given(call, place, project, names)
+    if full in _RESULTS:
+        return "AsyncResult", None
     if not isinstance(call.func, ast.Attribute):
         return None
     kind, owner = call.func.attr, call.func.value
-    if kind == "send_task":
-        return kind, _name_given(call, place, project, names)
-    if kind == "on_commit":
-        inner = _dispatched(call, place, project, names)
-        return (kind, inner[0]) if inner else None
+    if kind in _DISPATCH or kind in _OF_TASKS_ONLY:
+        return _of_task(kind, owner, call, place, project, names)
+    return _other_method(kind, owner, call, place, project, names)
+
+
+def _of_task(
+    kind: str, owner: ast.expr, call: ast.Call, place: Place, project: Project, names: dict[str, str]
+) -> tuple[str, str | None] | None:
     task = task_of(owner, place, project, names)
-    if kind in _DISPATCH and (task is not None or _may_dispatch(owner, place, project)):
-        return kind, task
-    if kind in _OF_TASKS_ONLY and task is not None:
+    if task is not None or (kind in _DISPATCH and _may_dispatch(owner, place, project)):
         return kind, task
     if kind == "signature" and (dotted(owner) or [""])[-1] in ("app", "celery", "celery_app", "current_app"):
         return kind, _name_given(call, place, project, names)
     return None
 
 
+def _other_method(
+    kind: str, owner: ast.expr, call: ast.Call, place: Place, project: Project, names: dict[str, str]
+) -> tuple[str, str | None] | None:
+    match kind:
+        case "send_task":
+            return kind, _name_given(call, place, project, names)
+        case "on_commit":
+            inner = _dispatched(call, place, project, names)
+            return (kind, inner[0]) if inner else None
+        case "AsyncResult":
+            return kind, task_of(owner, place, project, names)
+        case "get":
+            waits = _waits(owner, place, project, names)
+            return None if waits is None else (kind, waits[0])
+        case "link" | "link_error" if call.args and task_of(owner, place, project, names) is not None:
+            return kind, task_of(call.args[0], place, project, names)
+    return None
+
+
+def _waits(owner: ast.expr, place: Place, project: Project, names: dict[str, str]) -> tuple[str | None] | None:
+    """For `.get()` of a dispatch's result inside a task: what it waits for, where the source says."""
+    parts = place.full_name.split(".")
+    if not any(".".join(parts[:length]) in names for length in range(2, len(parts) + 1)):
+        return None
+    if isinstance(owner, ast.Name):
+        given = next((scope.values[owner.id] for scope in place.scopes if owner.id in scope.values), [])
+        owner = given[-1] if given else owner
+    while isinstance(owner, ast.Call) and isinstance(owner.func, ast.Attribute) and owner.func.attr == "set":
+        owner = owner.func.value
+    if not isinstance(owner, ast.Call) or (isinstance(owner.func, ast.Attribute) and owner.func.attr == "get"):
+        return None
+    made = _call(owner, place, project, names)
+    if made is not None and made[0] in _DISPATCH | {"send_task", "AsyncResult"}:
+        return (made[1],)
+    if isinstance(owner.func, ast.Call) and (canvas := _call(owner.func, place, project, names)) is not None and canvas[0] in _CANVAS:
+        return (None,)
+    return None
+
+
 def task_of(expression: ast.expr, place: Place, project: Project, names: dict[str, str]) -> str | None:
     """The name of the task an expression stands for: the task itself, an instance, or a signature of it."""
     while isinstance(expression, ast.Call):
-        if isinstance(expression.func, ast.Attribute) and expression.func.attr in _MADE_SIGNATURE | _KEPT_SIGNATURE:
+        if isinstance(expression.func, ast.Attribute) and expression.func.attr == "task" and len(expression.args) == 1:
+            # A project's look-up of the registered task by its function: `request.task(function).delay()`.
+            expression = expression.args[0]
+        elif isinstance(expression.func, ast.Attribute) and expression.func.attr in _MADE_SIGNATURE | _KEPT_SIGNATURE:
             expression = expression.func.value
         elif (project.full_name(expression.func, place) or "").rpartition(".")[2] in _SIGNATURES:
             return _name_given(expression, place, project, names)
@@ -74,7 +156,30 @@ def task_of(expression: ast.expr, place: Place, project: Project, names: dict[st
     full = project.full_name(expression, place)
     if full is not None and full in names:
         return names[full]
-    return _own_task(expression, place, names)
+    return _own_task(expression, place, names) or _kept_signature(expression, place, project, names)
+
+
+def _kept_signature(expression: ast.expr, place: Place, project: Project, names: dict[str, str]) -> str | None:
+    """The task of a variable that holds signatures of one task only."""
+    if not isinstance(expression, ast.Name):
+        return None
+    scope = next((scope for scope in place.scopes if expression.id in scope.unknown or expression.id in scope.values), None)
+    if scope is None or expression.id in scope.unknown:
+        return None
+    signatures = [value for value in scope.values[expression.id] if _starts_as_signature(value)]
+    if len(signatures) < len(scope.values[expression.id]):
+        return None
+    tasks = {task_of(value, place, project, names) for value in signatures}
+    return tasks.pop() if len(tasks) == 1 else None
+
+
+def _starts_as_signature(value: ast.expr) -> bool:
+    """Whether it reads like `task.s(...)`, with options set or not: nothing that starts from a variable of the same name."""
+    while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        if value.func.attr in _MADE_SIGNATURE:
+            return True
+        value = value.func.value
+    return False
 
 
 def _own_task(expression: ast.expr, place: Place, names: dict[str, str]) -> str | None:

@@ -92,6 +92,12 @@ class _Evaluation:
             case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
                 pairs = [(ast.Constant(word.arg) if word.arg else None, word.value) for word in keywords]
                 return self._dictionary(pairs, place, depth)
+            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(joint)), attr="join"), args=[ast.Tuple() | ast.List() as inner]):
+                pieces = self._items(inner.elts, place, depth)
+                if isinstance(pieces, list) and all(isinstance(piece, str) for piece in pieces):
+                    return joint.join(str(piece) for piece in pieces)
+            case ast.Call(func=ast.Name(id="format" | "str"), args=[inner], keywords=[]):
+                return self._piece(inner, place, depth)
             case ast.Call(func=ast.Name(id="tuple" | "list"), args=[inner], keywords=[]):
                 return self.value(inner, place, depth + 1)
         raise Unsettled

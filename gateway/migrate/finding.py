@@ -6,7 +6,7 @@ import msgspec
 
 from dualrun.contracts import JsonValue
 
-__all__ = ["CallSite", "FoundParameter", "FoundTask", "Route", "Scan", "Schedule", "Totals", "Unparsed"]
+__all__ = ["CallSite", "FoundParameter", "FoundTask", "Route", "Scan", "Schedule", "Totals", "Touch", "Unparsed"]
 
 
 class FoundParameter(msgspec.Struct, frozen=True):
@@ -40,6 +40,16 @@ class FoundTask(msgspec.Struct, frozen=True):
     returns_value: bool
 
 
+class Touch(msgspec.Struct, frozen=True):
+    """Something a task reaches beyond its arguments: `http`, `sql`, `email`, `cache`, `files`, `tasks`, ..., or `unknown`."""
+
+    kind: str
+    line: int
+    """In the task's file."""
+    deeper: bool
+    """Whether it is in a function the task calls."""
+
+
 class CallSite(msgspec.Struct, frozen=True):
     """A place that dispatches tasks. `task` is None where the source does not say which."""
 
@@ -47,6 +57,8 @@ class CallSite(msgspec.Struct, frozen=True):
     line: int
     kind: str
     task: str | None
+    options: dict[str, JsonValue] = {}
+    """Of `apply_async`, `send_task` and `set`: queue, countdown, headers, ...; constants resolved, anything else as source text."""
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -56,6 +68,9 @@ class Schedule(msgspec.Struct, frozen=True):
     line: int
     task: str | None
     when: JsonValue
+    args: JsonValue = None
+    """What the task is started with; constants resolved, anything else as source text. None where the entry gives none."""
+    kwargs: JsonValue = None
 
 
 class Route(msgspec.Struct, frozen=True):

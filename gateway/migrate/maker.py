@@ -131,7 +131,9 @@ class Makers:
             return False
         values, where = self._project.values(full)
         made = [value for value in values if not isinstance(value, ast.Constant)]
-        return any(self.is_app(value, where, depth + 1) for value in made) if made else called
+        # What is looked up (`registry["celery.app"]`) says nothing of itself: its name does.
+        opaque = all(not isinstance(value, ast.Call) and dotted(value) is None for value in made)
+        return called if opaque else any(self.is_app(value, where, depth + 1) for value in made)
 
     def _makes_app(self, call: ast.Call, place: Place, depth: int) -> bool:
         full = self._project.full_name(call.func, place)
@@ -157,7 +159,7 @@ class Makers:
         return self._wrappers[full]
 
     def _read_wrapper(self, full: str, node: FunctionNode, where: Place, depth: int) -> Maker | None:
-        maker = self._returned(node, where.inside(node), depth, {})
+        maker = self._returned(node, where.inside(node), depth, {}) or self._registering(node, where.inside(node), depth)
         if maker is None:
             return None
         parameters = {parameter.arg for parameter in parameter_nodes(node.args)}
@@ -200,11 +202,30 @@ class Makers:
                 return maker
         return None
 
+    def _registering(self, node: FunctionNode, inside: Place, depth: int, outer: frozenset[str] = frozenset()) -> Maker | None:
+        """The maker a decorator calls with what it decorates, and whose result it drops: the task is made as it is registered."""
+        if depth > _MAX_WRAPPERS:
+            return None
+        own = outer | {parameter.arg for parameter in parameter_nodes(node.args)}
+        for part in own_nodes(node):
+            match part:
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    if (maker := self._registering(part, inside.inside(part), depth + 1, own)) is not None:
+                        return maker
+                case ast.Call(func=function, args=[ast.Name(id=decorated)]) if decorated in own and not _same_name(function, node):
+                    if (maker := self.maker_of(function, inside, depth + 1)) is not None:
+                        return maker
+        return None
+
     def _returned_function(self, inner: FunctionNode, inside: Place, depth: int, made: dict[str, ast.expr]) -> Maker | None:
         for decorator in inner.decorator_list:
             if (maker := self.maker_of(decorator, inside, depth + 1)) is not None:
                 return maker
         return self._returned(inner, inside.inside(inner), depth + 1, made) if depth < _MAX_WRAPPERS else None
+
+
+def _same_name(function: ast.expr, node: FunctionNode) -> bool:
+    return isinstance(function, ast.Name) and function.id == node.name
 
 
 def inherits(project: Project, full: str, roots: frozenset[str], hops: int = 0) -> bool:

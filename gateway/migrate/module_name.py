@@ -11,12 +11,12 @@ __all__ = ["imported_names", "module_name"]
 
 
 def imported_names(tree: ast.Module) -> Iterator[str]:
-    """Every absolute name a module imports."""
+    """Every absolute name a module imports, and the package each is in."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (part for alias in node.names for part in (alias.name, alias.name.partition(".")[0]))
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            yield from (node.module, node.module.partition(".")[0])
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -31,10 +31,11 @@ def module_name(source: Source, imported: set[str]) -> tuple[str, bool]:
         if candidate in imported and start < source.root:
             return candidate, True
     own = ".".join(source.parts[source.root :])
-    if own in imported or source.certain:
+    if own in imported or (source.certain and source.parts[source.root] in imported):
         return own, True
+    # A repository that is itself a package by its `__init__.py`, and is never imported as one.
     for start in range(source.root + 1, len(source.parts) - 1):
         candidate = ".".join(source.parts[start:])
-        if candidate in imported:
+        if candidate in imported or (source.certain and source.parts[start] in imported):
             return candidate, True
-    return own, False
+    return own, source.certain

@@ -23,6 +23,8 @@ class Module:
     package: str
     tree: ast.Module
     names: Names
+    text: str = ""
+    """As it was parsed: positions in `tree` are in here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,42 +4,69 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.migrate.beat_fixture import fixture_schedules
 from gateway.migrate.call_site import call_sites_of
 from gateway.migrate.constant import evaluate_or_text
 from gateway.migrate.finding import CallSite, Route, Scan, Schedule, Totals, Unparsed
 from gateway.migrate.module_name import imported_names, module_name
 from gateway.migrate.name import names_of
+from gateway.migrate.newer_syntax import lowered
 from gateway.migrate.project import Module, Project
 from gateway.migrate.setting import settings_of
 from gateway.migrate.source import Source, read_sources
-from gateway.migrate.task_finder import Registry, TaskFinder
+from gateway.migrate.task_finder import Registry, TaskFinder, TaskSource
 
-__all__ = ["scan_path", "scan_sources"]
+__all__ = ["Reading", "read_path", "scan_path", "scan_sources"]
 
 Found = TypeVar("Found")
 Setting = TypeVar("Setting", Schedule, Route)
 _TOO_DEEP = "nested too deeply to be read"
+_NOT_FOR_SYNTAX = (_TOO_DEEP, "too many nested parentheses", "too many levels of indentation")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A scan together with the source it was made from."""
+
+    scan: Scan
+    project: Project
+    sources: list[TaskSource]
+    """In the order of the scan's tasks."""
 
 
 def scan_path(path: Path) -> Scan:
     """Everything the Python files under `path` say about their Celery tasks."""
-    return scan_sources(read_sources(path))
+    return read_path(path).scan
 
 
-def scan_sources(sources: Iterable[Source | Unparsed]) -> Scan:
-    """The same for sources at hand. A source that does not parse, or is nested too deeply, is listed and left out."""
-    return _Scanning(sources).scan()
+def read_path(path: Path, told: Callable[[int, int], None] | None = None) -> Reading:
+    """The same, with the source of every task. `told` hears after each file how many are parsed, and of how many."""
+    sources = list(read_sources(path))
+    return _Scanning(_counted(sources, told) if told is not None else sources, fixture_schedules(path)).read()
+
+
+def _counted(sources: Sequence[Source | Unparsed], told: Callable[[int, int], None]) -> Iterator[Source | Unparsed]:
+    for number, source in enumerate(sources, 1):
+        yield source
+        told(number, len(sources))
+
+
+def scan_sources(sources: Iterable[Source | Unparsed], schedules: Iterable[Schedule] = ()) -> Scan:
+    """The same for sources at hand, with `schedules` known beside them; what cannot be read is listed only."""
+    return _Scanning(sources, schedules).read().scan
 
 
 class _Scanning:
     """One scan."""
 
-    def __init__(self, sources: Iterable[Source | Unparsed]) -> None:
+    def __init__(self, sources: Iterable[Source | Unparsed], schedules: Iterable[Schedule]) -> None:
+        self._schedules = list(schedules)
         self._unparsed: list[Unparsed] = []
         self._files = 0
         self._lines = 0
@@ -54,19 +81,21 @@ class _Scanning:
             self._unparsed.append(source)
             return None
         self._lines += source.text.count("\n") + 1
-        tree = parse(source)
-        if isinstance(tree, Unparsed):
-            self._unparsed.append(tree)
+        parsed = parse(source)
+        if isinstance(parsed, Unparsed):
+            self._unparsed.append(parsed)
             return None
-        return source, tree
+        return parsed
 
     def _module(self, source: Source, tree: ast.Module, imported: set[str]) -> Module | None:
         name, certain = module_name(source, imported)
         package = name if source.is_package else name.rpartition(".")[0]
         found: list[Module] = []
-        self._attempt(
-            source.file, lambda: found.append(Module(name, certain, source.file, package, tree, names_of(tree.body, name, package)))
-        )
+
+        def build() -> None:
+            found.append(Module(name, certain, source.file, package, tree, names_of(tree.body, name, package), source.text))
+
+        self._attempt(source.file, build)
         return found[0] if found else None
 
     def _attempt(self, file: str, read: Callable[[], None]) -> None:
@@ -77,18 +106,19 @@ class _Scanning:
             if all(unparsed.file != file for unparsed in self._unparsed):
                 self._unparsed.append(Unparsed(file, None, _TOO_DEEP))
 
-    def scan(self) -> Scan:
+    def read(self) -> Reading:
         """Tasks first: what stands for a task must be known before its call sites."""
         finder = TaskFinder(self._project)
         for module in self._modules:
             self._attempt(module.file, partial(finder.read, module))
         registry = finder.finish()
         sites: list[CallSite] = []
-        settings: list[Schedule | Route] = self._periodic(registry)
+        settings: list[Schedule | Route] = [*self._periodic(registry), *self._schedules]
         for module in self._modules:
             self._attempt(module.file, partial(_extend, sites, call_sites_of(module, self._project, registry.names)))
             self._attempt(module.file, partial(_extend, settings, settings_of(module, self._project, registry.names)))
-        return self._result(registry, sites, settings)
+        by_task = {id(source.task): source for source in registry.sources}
+        return Reading(self._result(registry, sites, settings), self._project, [by_task[id(task)] for task in registry.tasks])
 
     def _periodic(self, registry: Registry) -> list[Schedule | Route]:
         kept = {id(task) for task in registry.tasks}
@@ -107,8 +137,20 @@ class _Scanning:
         return Scan(registry.tasks, sites, schedules, routes, unparsed, totals)
 
 
-def parse(source: Source) -> ast.Module | Unparsed:
-    """The syntax tree, or why there is none."""
+def parse(source: Source) -> tuple[Source, ast.Module] | Unparsed:
+    """The source that was read and its syntax tree, or why there is none. Syntax this interpreter does not know is lowered first."""
+    tree = _tree(source)
+    if isinstance(tree, ast.Module):
+        return source, tree
+    text = lowered(source.text) if tree.reason not in _NOT_FOR_SYNTAX else None
+    if text is not None:
+        plainer = replace(source, text=text)
+        if isinstance(again := _tree(plainer), ast.Module):
+            return plainer, again
+    return tree
+
+
+def _tree(source: Source) -> ast.Module | Unparsed:
     try:
         with warnings.catch_warnings():
             # An invalid escape in somebody's source is not ours to warn of.

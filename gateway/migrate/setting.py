@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
+from dualrun.contracts import JsonValue
+from gateway.migrate.beat_fixture import parsed_arguments
 from gateway.migrate.call_site import task_of
 from gateway.migrate.constant import Unsettled, evaluate, evaluate_or_text, text_of_expression
 from gateway.migrate.finding import Route, Schedule
+from gateway.migrate.name import FunctionNode, dotted, own_nodes
 from gateway.migrate.project import Module, Place, Project, walk
 
 __all__ = ["settings_of"]
@@ -16,6 +20,7 @@ __all__ = ["settings_of"]
 _SCHEDULE = re.compile(r"(?:^|_|CELERY)beat_?schedule$", re.IGNORECASE)
 _ROUTES = re.compile(r"^(?:\w*CELERY_)?(?:task_routes|routes)$", re.IGNORECASE)
 _PLAIN_ROUTES = ("routes", "ROUTES")
+_ROW_MAKERS = ("PeriodicTask", "create", "get_or_create", "update_or_create")
 _MAX_NESTING = 12
 
 Finding = Schedule | Route
@@ -33,7 +38,9 @@ def settings_of(module: Module, project: Project, names: dict[str, str]) -> Iter
                 yield from reader.assigned(target, value, place)
             case ast.Call():
                 yield from reader.called(node, place)
+                yield from reader.row(node, place)
             case ast.Dict(keys=keys, values=values):
+                yield from reader.entry_anywhere(node, place)
                 for key, value in zip(keys, values, strict=True):
                     if isinstance(key, ast.Constant) and isinstance(key.value, str):
                         yield from reader.setting(key.value, value, place)
@@ -43,6 +50,29 @@ class _Reader:
     def __init__(self, project: Project, names: dict[str, str]) -> None:
         self._project = project
         self._names = names
+        self._known = frozenset(names.values())
+
+    def entry_anywhere(self, node: ast.Dict, place: Place) -> Iterator[Schedule]:
+        """An entry that a function or a list of templates makes a schedule of: a known task and when it is due."""
+        keys = {key.value: value for key, value in zip(node.keys, node.values, strict=True) if isinstance(key, ast.Constant)}
+        if "task" in keys and "schedule" in keys and self._task(keys["task"], place) in self._known:
+            yield from self._entry(node, place, node.lineno)
+
+    def row(self, call: ast.Call, place: Place) -> Iterator[Schedule]:
+        """A row of django-celery-beat: `PeriodicTask.objects.create(task=..., crontab=...)` in a migration or elsewhere."""
+        parts = dotted(call.func) or []
+        if "PeriodicTask" not in parts or parts[-1] not in _ROW_MAKERS:
+            return
+        fields = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
+        for given in ("defaults", "create_defaults"):
+            match fields.get(given):
+                case ast.Dict(keys=keys, values=values):
+                    fields |= {str(key.value): value for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant)}
+        when = next((fields[kind] for kind in ("crontab", "interval", "solar", "clocked") if kind in fields), None)
+        if "task" in fields:
+            args, kwargs = (parsed_arguments(given) for given in self._arguments(fields, place))
+            due = None if when is None else self._when(when, place)
+            yield Schedule(place.module.file, call.lineno, self._task(fields["task"], place), due, args, kwargs)
 
     def assigned(self, target: ast.expr, value: ast.expr, place: Place) -> Iterator[Finding]:
         """`conf.beat_schedule = {...}`, `CELERY_BEAT_SCHEDULE["name"] = {...}`."""
@@ -77,12 +107,32 @@ class _Reader:
                 yield from self.setting(_last_name(call.func.value), argument, place)
 
     def _periodic(self, call: ast.Call, place: Place) -> Iterator[Schedule]:
-        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
         when = call.args[0] if call.args else given.get("schedule")
         what = call.args[1] if len(call.args) > 1 else given.get("sig")
         if when is not None and what is not None:
             task = task_of(what, place, self._project, self._names)
-            yield Schedule(place.module.file, call.lineno, task or text_of_expression(what), self._when(when, place))
+            args, kwargs = self._started_with(given, what, place)
+            yield Schedule(place.module.file, call.lineno, task or text_of_expression(what), self._when(when, place), args, kwargs)
+
+    def _started_with(self, given: Mapping[str, ast.expr], what: ast.expr, place: Place) -> tuple[JsonValue, JsonValue]:
+        """The arguments of a signature or of its entry; source text where both give some, or a call whose parts are not followed."""
+        args, kwargs = self._arguments(given, place)
+        match what:
+            case ast.Call(func=ast.Attribute(attr="s" | "si" as made), args=positional, keywords=keywords):
+                words = ast.Dict([ast.Constant(word.arg) if word.arg else None for word in keywords], [word.value for word in keywords])
+                own_args, own_kwargs = self._arguments({"args": ast.List(positional), "kwargs": words}, place)
+                if made == "si" or args is kwargs is None:
+                    return own_args, own_kwargs
+                return text_of_expression(what), kwargs or own_kwargs
+            case ast.Call(keywords=keywords) if keywords or what.args[1:]:
+                return text_of_expression(what), None
+        return args, kwargs
+
+    def _arguments(self, fields: Mapping[str, ast.expr], place: Place) -> tuple[JsonValue, JsonValue]:
+        """`args` and `kwargs` of an entry; None for one that is empty or not there."""
+        found = [evaluate_or_text(self._project, fields[name], place) if name in fields else None for name in ("args", "kwargs")]
+        return found[0] or None, found[1] or None
 
     def _schedule(self, value: ast.expr, place: Place, depth: int) -> Iterator[Schedule]:
         value, place = self._settled(value, place)
@@ -98,13 +148,31 @@ class _Reader:
             case ast.DictComp(value=entry):
                 yield from self._entry(entry, place, value.lineno)
             case ast.Call(func=ast.Name(id="dict"), args=arguments, keywords=keywords):
-                for argument in arguments:
-                    yield from self._schedule(argument, place, depth + 1)
-                for keyword in keywords:
-                    yield from self._entry(keyword.value, place, keyword.value.lineno)
+                yield from chain.from_iterable(self._schedule(argument, place, depth + 1) for argument in arguments)
+                yield from chain.from_iterable(self._entry(word.value, place, word.value.lineno) for word in keywords)
             case ast.BinOp(op=ast.BitOr(), left=left, right=right) | ast.IfExp(body=left, orelse=right):
                 yield from self._schedule(left, place, depth + 1)
                 yield from self._schedule(right, place, depth + 1)
+            case ast.Call(func=function):
+                yield from self._made(function, place)
+
+    def _made(self, function: ast.expr, place: Place) -> Iterator[Schedule]:
+        """The entries in a function that returns a schedule, as far as they name their task."""
+        full = self._project.full_name(function, place)
+        node, where = (self._project.definition(full) if full else None) or (None, place)
+        if not isinstance(node, FunctionNode):
+            return
+        inside = where.inside(node)
+        entries = [part for part in own_nodes(node) if isinstance(part, ast.Dict)]
+        for entry in sorted(entries, key=lambda part: part.lineno):
+            tasks = [
+                value for key, value in zip(entry.keys, entry.values, strict=True) if isinstance(key, ast.Constant) and key.value == "task"
+            ]
+            if tasks and self._is_settled(tasks[0], inside):
+                yield from self._entry(entry, inside, entry.lineno)
+
+    def _is_settled(self, expression: ast.expr, place: Place) -> bool:
+        return self._task(expression, place) != text_of_expression(expression)
 
     def _entry(self, entry: ast.expr, place: Place, line: int) -> Iterator[Schedule]:
         file = place.module.file
@@ -117,7 +185,8 @@ class _Reader:
                 fields = {keyword.arg: keyword.value for keyword in keywords if keyword.arg is not None}
         if "task" in fields or "schedule" in fields:
             when = self._when(fields["schedule"], place) if "schedule" in fields else None
-            yield Schedule(file, line, self._task(fields.get("task"), place), when)
+            args, kwargs = self._arguments(fields, place)
+            yield Schedule(file, line, self._task(fields.get("task"), place), when, args, kwargs)
 
     def _task(self, expression: ast.expr | None, place: Place) -> str | None:
         if expression is None:

@@ -130,6 +130,8 @@ def _placed(relative: str, text: str, file: Path, top: Path) -> Source:
         certain = root == len(folders) - 1
     if parts[-1] == "__init__":
         parts.pop()
+    # No package has such a name: a repository's folder, with an `__init__.py` or not.
+    root = max([root, *(depth + 1 for depth, part in enumerate(parts[:-1]) if not part.isidentifier())])
     return Source(relative, text, tuple(parts) or (file.parent.name,), min(root, max(len(parts) - 1, 0)), certain)
 
 

@@ -13,9 +13,9 @@ from gateway.migrate.maker import Maker, Makers, Option, Options, inherits
 from gateway.migrate.name import FunctionNode
 from gateway.migrate.project import Module, Place, Project, walk
 
-__all__ = ["Registry", "TaskFinder"]
+__all__ = ["TASK_CLASSES", "Registry", "TaskFinder", "TaskSource"]
 
-_TASK_CLASSES = frozenset(
+TASK_CLASSES = frozenset(
     {"celery.Task", "celery.app.task.Task", "celery.app.Task", "celery.task.Task", "celery.task.base.Task", "celery.task.PeriodicTask"}
 )
 _CLASS_OPTIONS = frozenset(
@@ -26,6 +26,8 @@ _CLASS_OPTIONS = frozenset(
         "send_events", "expires", "run_every", "bind", "compression", "store_eager_result",
     }
 )  # fmt: skip
+# Up to Celery 3, a class of this base registered itself when it was defined.
+_SELF_REGISTERING = frozenset({"celery.task.Task", "celery.task.base.Task", "celery.task.PeriodicTask"})
 _MAX_ANCESTORS = 12
 
 
@@ -38,6 +40,26 @@ class _Made:
     line: int
     symbol: str
     repeated: bool = False
+    by: ast.expr | None = None
+    """The decorator, where it was one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskSource:
+    """A found task and the source it was found in."""
+
+    task: FoundTask
+    node: FunctionNode | None
+    """The function, or the class's `run`; None where the source does not have it."""
+    place: Place
+    """Where that is written."""
+    options: Options
+    above: tuple[ast.expr, ...] = ()
+    """Decorators applied to the task."""
+    below: tuple[ast.expr, ...] = ()
+    """Decorators applied before it became a task."""
+    class_name: str | None = None
+    """Full name, for a class-based task."""
 
 
 @dataclass(slots=True)
@@ -45,6 +67,7 @@ class Registry:
     """Found tasks, and the names they are known by in the source."""
 
     tasks: list[FoundTask] = field(default_factory=list)
+    sources: list[TaskSource] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     """Task name by full name of function, class or variable."""
     periodic: list[tuple[FoundTask, Option]] = field(default_factory=list)
@@ -64,7 +87,8 @@ class TaskFinder:
         self._aliases: dict[str, list[str]] = {}
         self._decorating: set[ast.AST] = set()
         self._inside: list[tuple[FoundTask, str]] = []
-        self._any_custom_names = False
+        # Where a project derives names its own way, none is certain, in whatever file that way is written.
+        self._any_custom_names = any("def gen_task_name" in module.text for module in project.modules.values())
         self.registry = Registry()
 
     def read(self, module: Module) -> None:
@@ -72,7 +96,6 @@ class TaskFinder:
         for node, parent, place in walk(self._project.place_of(module)):
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    self._any_custom_names |= node.name == "gen_task_name"
                     self._function(node, place)
                 case ast.ClassDef():
                     self._class(node, place)
@@ -83,10 +106,11 @@ class TaskFinder:
         """The registry, with class-based tasks, and without what stands inside the project's own decorators."""
         for full in self._classes:
             registered = full in self._registered
-            if registered or (full not in self._based_on and self._has_run(full)):
+            if registered or (inherits(self._project, full, _SELF_REGISTERING) and full not in self._based_on and self._has_run(full)):
                 self._class_task(full, registered=registered)
         wrapped = {id(task) for task, full in self._inside if any(full.startswith(f"{name}.") for name in self.registry.wrappers)}
         self.registry.tasks = [task for task in self.registry.tasks if id(task) not in wrapped]
+        self.registry.sources = [source for source in self.registry.sources if id(source.task) not in wrapped]
         self.registry.tasks.sort(key=lambda task: (task.file, task.line, task.name))
         return self.registry
 
@@ -100,7 +124,9 @@ class TaskFinder:
                 self.registry.wrappers.add(maker.wrapper)
             written = decorator.func if isinstance(decorator, ast.Call) else decorator
             full = f"{place.full_name}.{node.name}"
-            made = _Made(text_of_expression(written), place.module.file, node.lineno, ".".join((*place.path, node.name)), place.repeated)
+            made = _Made(
+                text_of_expression(written), place.module.file, node.lineno, ".".join((*place.path, node.name)), place.repeated, decorator
+            )
             self._add(node, place, maker, made, [full])
             return
 
@@ -131,10 +157,21 @@ class TaskFinder:
             # `instance = Cls()` and then `app.register_task(instance)`
             values, where = self._project.values(full) if full else ([], place)
             full = self._project.full_name(values[0].func, where) if len(values) == 1 and isinstance(values[0], ast.Call) else None
-        if full is not None and inherits(self._project, full, _TASK_CLASSES):
+        if full is not None and inherits(self._project, full, TASK_CLASSES):
             self._registered.add(full)
             for alias in _assigned(parent, place):
                 self._aliases.setdefault(full, []).append(alias)
+        elif full is None:
+            self._registered_in_loop(call, place)
+
+    def _registered_in_loop(self, call: ast.Call, place: Place) -> None:
+        """`for cls in (A, B): app.register_task(cls())`: every class the loop goes over."""
+        written = call.args[0].func if isinstance(call.args[0], ast.Call) else call.args[0]
+        for loop in ast.walk(place.module.tree) if isinstance(written, ast.Name) and place.repeated else ():
+            if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name) and isinstance(written, ast.Name):
+                items = loop.iter.elts if loop.target.id == written.id and isinstance(loop.iter, ast.Tuple | ast.List) else []
+                found = [self._project.full_name(item.func if isinstance(item, ast.Call) else item, place) for item in items]
+                self._registered |= {full for full in found if full is not None and inherits(self._project, full, TASK_CLASSES)}
 
     def _note_bases(self, maker: Maker) -> None:
         base = maker.options.get("base")
@@ -146,8 +183,10 @@ class TaskFinder:
         for base in node.bases:
             if (named := self._project.full_name(base, place)) is not None:
                 self._based_on.add(named)
-        if inherits(self._project, full, _TASK_CLASSES):
+        if inherits(self._project, full, TASK_CLASSES):
             self._classes[full] = (node, place)
+            if any(_registers(decorator) for decorator in node.decorator_list):
+                self._registered.add(full)
 
     def _add(self, node: FunctionNode, where: Place, maker: Maker, made: _Made, aliases: list[str]) -> None:
         """Note the task that `node` becomes."""
@@ -170,6 +209,8 @@ class TaskFinder:
             returns_value=returns_value(node),
         )
         self._note(task, maker.options, aliases)
+        above, below = _around(node, made.by)
+        self.registry.sources.append(TaskSource(task, node, where, maker.options, above, below))
         self._inside.append((task, where.full_name + "."))
 
     def _note(self, task: FoundTask, options: Options, aliases: list[str]) -> None:
@@ -199,7 +240,7 @@ class TaskFinder:
 
     def _class_task(self, full: str, *, registered: bool) -> None:
         node, place = self._classes[full]
-        run = self._run_of(full)
+        run, where = self._run_of(full) or (None, place)
         own, inherited = self._class_options(full)
         options = {**inherited, **own}
         options.pop("abstract", None)
@@ -218,6 +259,7 @@ class TaskFinder:
             returns_value=returns_value(run) if run else False,
         )
         self._note(task, options, [full, *self._aliases.get(full, [])])
+        self.registry.sources.append(TaskSource(task, run, where, options, class_name=full))
 
     def _ancestors(self, full: str) -> Iterator[tuple[ast.ClassDef, Place]]:
         """The class and its ancestors in the project, nearest first."""
@@ -232,11 +274,11 @@ class TaskFinder:
             yield node, place
             waiting += [base for expression in node.bases if (base := self._project.full_name(expression, place)) is not None]
 
-    def _run_of(self, full: str) -> FunctionNode | None:
-        for node, _ in self._ancestors(full):
+    def _run_of(self, full: str) -> tuple[FunctionNode, Place] | None:
+        for node, place in self._ancestors(full):
             for statement in node.body:
                 if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name == "run":
-                    return statement
+                    return statement, place.inside(node)
         return None
 
     def _class_options(self, full: str) -> tuple[Options, Options]:
@@ -254,6 +296,19 @@ class TaskFinder:
                 found.pop("abstract", None)
                 inherited = {**found, **inherited}
         return own, inherited
+
+
+def _around(node: FunctionNode, by: ast.expr | None) -> tuple[tuple[ast.expr, ...], tuple[ast.expr, ...]]:
+    """The decorators above and below the one that makes the task."""
+    decorators = tuple(node.decorator_list)
+    at = next((index for index, decorator in enumerate(decorators) if decorator is by), -1)
+    return decorators[: max(at, 0)], decorators[at + 1 :]
+
+
+def _registers(decorator: ast.expr) -> bool:
+    """`@app.register_task` above a class."""
+    written = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(written, ast.Attribute) and written.attr == "register_task"
 
 
 def _assigned(parent: ast.AST | None, place: Place) -> list[str]:

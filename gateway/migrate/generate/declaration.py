@@ -1,0 +1,181 @@
+"""A Celery task's options as a handler's declaration: same limits, same waits, and what has no counterpart said in words."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dualrun.contracts import JsonValue
+from gateway.migrate.constant import text_of_expression
+from gateway.migrate.generate.decision import Decision
+from gateway.migrate.maker import Option, Options
+
+__all__ = ["Declaration", "declare"]
+
+# Celery's own defaults: celery.app.task.Task, celery.app.autoretry.
+_MAX_RETRIES, _DELAY_S, _BACKOFF_MAX_S = 3, 180, 600
+_BACKOFF = ("retry_backoff", "retry_backoff_max", "retry_jitter", "retry_kwargs", "dont_autoretry_for")
+_WITHOUT_MEANING: Mapping[str, str] = {
+    "ignore_result": "a handler's value goes to its outcome only",
+    "acks_late": "an event is always acknowledged after it was handled",
+    "reject_on_worker_lost": "an event whose worker died is always delivered again",
+    "acks_on_failure_or_timeout": "a failed event is always settled",
+    "track_started": "there is no started state",
+    "store_errors_even_if_ignored": "errors are in the outcome",
+    "trail": "spans tell which task called which",
+    "send_events": "spans and outcomes take the place of Celery's events",
+    "queue": "events are bound to their service's queue",
+    "routing_key": "the event's type is its routing key",
+    "exchange": "all events go through one exchange",
+    "typing": "a payload is always checked",
+    "throws": "it only chose how Celery logs these errors",
+    "serializer": "events are JSON",
+    "compression": "events are not compressed",
+    "shared": "handlers belong to no application",
+    "lazy": "handlers belong to no application",
+    "name": "", "bind": "", "base": "", "autoretry_for": "", "max_retries": "", "default_retry_delay": "", "time_limit": "",
+    "soft_time_limit": "", "run_every": "", "**": "",
+}  # fmt: skip
+_DECIDE: Mapping[str, str] = {
+    "rate_limit": "Celery slows this task to rate_limit={}; the runtime has no rate limit, only the worker's concurrency",
+    "priority": "Celery sends this task with priority={}; events have none",
+    "expires": "Celery lets this task expire after expires={}; a submission's own `expires` does that here",
+}
+
+
+@dataclass(slots=True)
+class Declaration:
+    """What stands in `@handler(...)`, and what could not."""
+
+    keywords: dict[str, str] = field(default_factory=dict)
+    """Source text by keyword."""
+    dont_retry: str | None = None
+    """Errors that end it whatever is retried."""
+    delay_s: str = str(_DELAY_S)
+    """What Celery waits where a retry says nothing."""
+    notes: list[str] = field(default_factory=list)
+    """Options without a meaning here, and those Celery itself ignores."""
+    decisions: list[Decision] = field(default_factory=list)
+
+
+def declare(options: Options, values: Mapping[str, JsonValue], line: int, *, retries: bool) -> Declaration:
+    """The declaration for a task's options; `values` are those that are settled, `retries` whether the body asks for another attempt."""
+    made = Declaration()
+    automatic = "autoretry_for" in options and values.get("autoretry_for") not in ([], None)
+    if automatic or retries:
+        _attempts(made, options, values, line)
+    if automatic:
+        _automatic(made, options, values, line)
+    elif retries:
+        made.keywords["retry_delay_s"] = made.delay_s
+    if not automatic:
+        made.notes += [f"{name}: Celery ignores it without autoretry_for" for name in _BACKOFF if name in options]
+    _time_limits(made, options, values, line)
+    for name, option in options.items():
+        _other(made, name, _text(option), values, line)
+    return made
+
+
+def _text(option: Option) -> str:
+    return text_of_expression(option.value)
+
+
+def _attempts(made: Declaration, options: Options, values: Mapping[str, JsonValue], line: int) -> None:
+    keyed = values.get("retry_kwargs") if "autoretry_for" in options else None
+    maximum: JsonValue = values.get("max_retries", _MAX_RETRIES)
+    if isinstance(keyed, dict) and "max_retries" in keyed:
+        maximum = keyed["max_retries"]
+    if maximum is None:
+        made.keywords["max_attempts"] = "sys.maxsize"
+    elif isinstance(maximum, int | float):
+        made.keywords["max_attempts"] = str(max(0, int(maximum)) + 1)
+    else:
+        made.keywords["max_attempts"] = str(_MAX_RETRIES + 1)
+        made.decisions.append(Decision(line, f"max_retries is {maximum}: the source does not say how many; Celery's default stands here"))
+    delay: JsonValue = values.get("default_retry_delay", _DELAY_S)
+    if isinstance(delay, int | float):
+        made.delay_s = str(delay)
+    else:
+        made.decisions.append(
+            Decision(line, f"default_retry_delay is {delay}: the source does not say how long; Celery's default stands here")
+        )
+
+
+def _automatic(made: Declaration, options: Options, values: Mapping[str, JsonValue], line: int) -> None:
+    made.keywords["retry_on"] = _as_tuple(options["autoretry_for"].value)
+    if "dont_autoretry_for" in options:
+        made.dont_retry = _caught(options["dont_autoretry_for"].value)
+    keyed = values.get("retry_kwargs")
+    if isinstance(keyed, dict) and isinstance(keyed.get("countdown"), int | float):
+        made.delay_s = str(keyed["countdown"])
+    backoff = values.get("retry_backoff", False)
+    if not backoff:
+        made.keywords["retry_delay_s"] = made.delay_s
+        return
+    if not isinstance(backoff, bool | int | float):
+        made.decisions.append(Decision(line, f"retry_backoff is {backoff}: the source does not say how much; 1 second stands here"))
+    factor = int(max(1.0, backoff)) if isinstance(backoff, bool | int | float) else 1
+    ceiling = values.get("retry_backoff_max", _BACKOFF_MAX_S)
+    most = int(ceiling) if isinstance(ceiling, int | float) else _BACKOFF_MAX_S
+    attempts = made.keywords["max_attempts"]
+    made.keywords["retry_delay_s"] = _waits(factor, most, int(attempts) - 1 if attempts.isdecimal() else 32)
+    jitter = values.get("retry_jitter", True)
+    if not isinstance(jitter, bool):
+        made.decisions.append(Decision(line, f"retry_jitter is {jitter}: the source does not say whether; a random part is waited"))
+    if jitter:
+        made.keywords["retry_jitter"] = "True"
+
+
+def _waits(factor: int, most: int, retries: int) -> str:
+    """`get_exponential_backoff_interval` without its jitter, until it no longer grows."""
+    waits: list[int] = []
+    for retry in range(max(1, min(retries, 32))):
+        waits.append(min(most, factor * 2**retry))
+        if waits[-1] == most:
+            break
+    return f"({', '.join(map(str, waits))},)"
+
+
+def _as_tuple(expression: ast.expr) -> str:
+    """Exception classes as `isinstance` takes them."""
+    match expression:
+        case ast.Tuple() | ast.Name() | ast.Attribute():
+            return text_of_expression(expression) if isinstance(expression, ast.Tuple) else f"_errors({text_of_expression(expression)})"
+        case ast.List(elts=items) | ast.Set(elts=items):
+            return f"({''.join(f'{text_of_expression(item)}, ' for item in items)})"
+    return f"tuple({text_of_expression(expression)})"
+
+
+def _caught(expression: ast.expr) -> str:
+    """Exception classes as `except` takes them."""
+    match expression:
+        case ast.Tuple(elts=[only]) | ast.List(elts=[only]) | ast.Set(elts=[only]):
+            return text_of_expression(only)
+        case ast.Name() | ast.Attribute():
+            return text_of_expression(expression)
+    return _as_tuple(expression)
+
+
+def _time_limits(made: Declaration, options: Options, values: Mapping[str, JsonValue], line: int) -> None:
+    given = [name for name in ("soft_time_limit", "time_limit") if name in options and values.get(name) is not None]
+    numbers = [value for name in given if isinstance(value := values[name], int | float) and value > 0]
+    if numbers:
+        made.keywords["time_limit_s"] = str(max(numbers))
+    if given:
+        texts = ", ".join(f"{name}={values[name]}" for name in given)
+        made.decisions.append(
+            Decision(line, f"{texts}: here the handler is cancelled at time_limit_s, and work it has in a thread goes on to its end")
+        )
+
+
+def _other(made: Declaration, name: str, text: str, values: Mapping[str, JsonValue], line: int) -> None:
+    if name == "serializer" and values.get(name) not in ("json", None):
+        made.decisions.append(Decision(line, f"serializer={text}: only JSON crosses the gateway; arguments must have a JSON form"))
+    elif name in _DECIDE:
+        made.decisions.append(Decision(line, _DECIDE[name].format(values.get(name))))
+    elif name in _WITHOUT_MEANING:
+        if reason := _WITHOUT_MEANING[name]:
+            made.notes.append(f"{name}: {reason}")
+    elif name not in _BACKOFF:
+        made.notes.append(f"{name}: no option of Celery; it only became an attribute of the task")
