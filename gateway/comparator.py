@@ -7,19 +7,18 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from dualrun.contracts import JsonValue, Outcome, Submission
+from dualrun.contracts import Record
 from dualrun.errors import BrokerError
-from gateway.comparison import RuleBook, compare_outcomes
 from gateway.core.errors import StoreUnavailable
-from gateway.core.pairing import CompareOutcomes, Judgement
+from gateway.core.pairing import CompareOutcomes
 from gateway.core.ports import LedgerWriter, OutcomeNotices, RecordBatch, RecordSource
 from gateway.usecases.compare_pairs import compare_pairs
 from gateway.usecases.record_outcomes import record_outcomes
 from gateway.usecases.sweep_overdue import sweep_overdue
 
-__all__ = ["Comparator", "comparing_by"]
+__all__ = ["Comparator", "Judging"]
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +27,17 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
 
-def comparing_by(rules: RuleBook) -> CompareOutcomes:
-    """The comparison by these rules."""
+class Judging(Protocol):
+    """What is done with records and pairs by rules."""
 
-    def compare(submission: Submission, authority: Outcome, shadow: Outcome) -> Judgement:
-        given: dict[str, JsonValue] = {"args": list(submission.args), "kwargs": submission.kwargs}
-        verdict, differences = compare_outcomes(authority, shadow, rules.for_task(submission.task), given=given)
-        return Judgement(verdict, differences, rules.version)
+    @property
+    def compare(self) -> CompareOutcomes:
+        """The verdict on a pair."""
+        ...
 
-    return compare
+    def redact(self, record: Record) -> Record:
+        """The record as it may be stored."""
+        ...
 
 
 class Comparator:
@@ -48,18 +49,20 @@ class Comparator:
         source: RecordSource,
         ledger: LedgerWriter,
         notices: OutcomeNotices,
-        compare: CompareOutcomes,
+        judge: Judging,
         now: Callable[[], datetime],
         deadline_s: float,
         sweep_interval_s: float = 5.0,
+        follow_rules: Callable[[asyncio.Event], Awaitable[None]] | None = None,
     ) -> None:
         self._source = source
         self._ledger = ledger
         self._notices = notices
-        self._compare = compare
+        self._judge = judge
         self._now = now
         self._deadline_s = deadline_s
         self._sweep_interval_s = sweep_interval_s
+        self._follow_rules = follow_rules
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._counts = {"records_stored": 0, "pairs_compared": 0, "pairs_overdue": 0, "ledger_retries": 0, "failures": 0}
@@ -78,12 +81,22 @@ class Comparator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._consume(), name="comparator: records")
             group.create_task(self._sweep(), name="comparator: overdue pairs")
+            if self._follow_rules is not None:
+                group.create_task(self._followed(self._follow_rules), name="comparator: rules")
 
     async def stop(self) -> None:
         """Finish the batch in hand if the ledger takes it, put everything else back, and return once that is done."""
         self._stopping.set()
         if self._running is not None:
             await self._running
+
+    async def _followed(self, follow: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        while not self._stopping.is_set():
+            try:
+                await follow(self._stopping)
+            except Exception as exc:  # noqa: BLE001  # consumer loop: a follower that fails must not end the comparator
+                self._failed("following_rules_failed", exc)
+                await self._pause(_LONGEST_PAUSE_S)
 
     async def _consume(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -105,9 +118,8 @@ class Comparator:
     async def _work(self, batch: RecordBatch) -> None:
         touched: Sequence[str] | None = None
         try:
-            touched = await self._retrying(
-                lambda: record_outcomes(batch.records, ledger=self._ledger, notices=self._notices, now=self._now())
-            )
+            records = [self._judge.redact(record) for record in batch.records]
+            touched = await self._retrying(lambda: record_outcomes(records, ledger=self._ledger, notices=self._notices, now=self._now()))
         finally:
             if touched is None:
                 batch.put_back()
@@ -117,7 +129,7 @@ class Comparator:
         self._counts["records_stored"] += len(batch.records)
         # From here on a crash costs time and nothing else: the sweep finds pairs that were not compared.
         compared = await self._retrying(
-            lambda: compare_pairs(touched, ledger=self._ledger, compare=self._compare, now=self._now(), deadline_s=self._deadline_s)
+            lambda: compare_pairs(touched, ledger=self._ledger, compare=self._judge.compare, now=self._now(), deadline_s=self._deadline_s)
         )
         self._counts["pairs_compared"] += len(compared or ())
 
@@ -128,7 +140,7 @@ class Comparator:
                 return
             try:
                 overdue = await self._retrying(
-                    lambda: sweep_overdue(ledger=self._ledger, compare=self._compare, now=self._now(), deadline_s=self._deadline_s)
+                    lambda: sweep_overdue(ledger=self._ledger, compare=self._judge.compare, now=self._now(), deadline_s=self._deadline_s)
                 )
                 self._counts["pairs_overdue"] += overdue or 0
             except Exception as exc:  # noqa: BLE001  # consumer loop: without the sweep, missing outcomes would never be seen

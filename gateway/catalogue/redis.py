@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +17,8 @@ from dualrun.announce_redis import catalogue_channel, catalogue_key, read_task, 
 from dualrun.contracts import ServedTask, Side
 from gateway.cancellation import cancelled
 from gateway.catalogue.snapshot import CatalogueSnapshot, LiveWorker
+from gateway.core.known_worker import KnownWorker
+from gateway.disk import replace_file
 
 __all__ = ["RedisCatalogue"]
 
@@ -42,6 +44,7 @@ class RedisCatalogue:
         self._snapshot = CatalogueSnapshot()
         self._following: asyncio.Task[None] | None = None
         self._reachable = True
+        self._read_at = 0.0
 
     async def start(self) -> None:
         """Read once (Redis being away is logged, not raised), then follow the changes."""
@@ -69,6 +72,19 @@ class RedisCatalogue:
     def live_workers(self, side: Side, task: str) -> int:
         """Workers alive now that serve the task."""
         return self._snapshot.live_workers(side, task, time.monotonic())
+
+    def workers_of(self, side: Side, tasks: Collection[str]) -> int:
+        """Workers alive that serve any of the tasks; while Redis is away, as it was when it last answered."""
+        return self._snapshot.workers_of(side, tasks, time.monotonic() if self._reachable else self._read_at)
+
+    def workers(self) -> Sequence[KnownWorker]:
+        """Every worker alive, and those that fell silent lately."""
+        return self._snapshot.known_workers(time.monotonic())
+
+    @property
+    def current(self) -> bool:
+        """Whether Redis answered when it was last asked."""
+        return self._reachable
 
     async def _follow(self) -> None:
         while True:
@@ -101,6 +117,7 @@ class RedisCatalogue:
         tasks = {side: _tasks_in(hashes[2 * n]) for n, side in enumerate(Side)}
         workers = [worker for n, side in enumerate(Side) for worker in _workers_in(side, hashes[2 * n + 1], shift)]
         self._snapshot = CatalogueSnapshot.of(tasks, workers)
+        self._read_at = time.monotonic()
         if not self._reachable:
             log.info("catalogue_store_back", extra={"tasks_known": len(self._snapshot.tasks)})
         self._reachable = True
@@ -120,17 +137,10 @@ class RedisCatalogue:
         if self._kept_at is None or tasks == self._kept:
             return
         try:
-            await asyncio.to_thread(_replace, self._kept_at, msgspec.json.encode(tasks))
+            await asyncio.to_thread(replace_file, self._kept_at, msgspec.json.encode(tasks))
         except OSError as exc:
             log.warning("catalogue_file_unwritable", extra={"path": str(self._kept_at), "error": str(exc)})
         self._kept = tasks
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def _tasks_in(fields: Mapping[bytes, bytes]) -> list[ServedTask]:
@@ -138,5 +148,9 @@ def _tasks_in(fields: Mapping[bytes, bytes]) -> list[ServedTask]:
 
 
 def _workers_in(side: Side, fields: Mapping[bytes, bytes], shift: float) -> list[LiveWorker]:
-    entries = (read_worker(body) for body in fields.values())
-    return [LiveWorker(side, entry.tasks, entry.expires_at + shift) for entry in entries if entry is not None]
+    entries = ((name.decode(errors="replace"), read_worker(body)) for name, body in fields.items())
+    return [
+        LiveWorker(side, entry.tasks, entry.expires_at + shift, name, entry.service, entry.ttl_s)
+        for name, entry in entries
+        if entry is not None
+    ]

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 from celery import Celery
 
+from dualrun.broker import Message
 from dualrun.contracts import Outcome
+from dualrun.in_force import FlagsInForce
 
 __all__ = ["EmbeddedCelery", "load_celery_app"]
 
@@ -29,11 +31,21 @@ def load_celery_app(path: str) -> Celery:
 
 
 class EmbeddedCelery:
-    """One Celery app with its worker; outcomes of submissions go to `sender`, from worker threads."""
+    """One Celery app with its worker; outcomes of submissions go to `sender`, what a flag recalls to `give_back`, from worker threads."""
 
-    def __init__(self, path: str, sender: Callable[[Sequence[Outcome]], None], *, concurrency: int = 4) -> None:
+    def __init__(
+        self,
+        path: str,
+        sender: Callable[[Sequence[Outcome]], None],
+        *,
+        in_force: FlagsInForce,
+        give_back: Callable[[Message], None],
+        concurrency: int = 4,
+    ) -> None:
         self._path = path
         self._sender = sender
+        self._in_force = in_force
+        self._give_back = give_back
         self._concurrency = concurrency
         self.app = load_celery_app(path)
 
@@ -41,6 +53,7 @@ class EmbeddedCelery:
     def running(self) -> Iterator[Celery]:
         """The app while its worker runs; on leaving, tasks under way are finished."""
         from legacy_celery import capture
+        from legacy_celery.handing_over import HandingOver
 
         with _ONE_AT_A_TIME:
             self.app.conf.update(
@@ -51,7 +64,7 @@ class EmbeddedCelery:
                 worker_hijack_root_logger=False,
             )
             self.app.loader.import_default_modules()
-            uninstall = capture.install(self.app, sender=self._sender)
+            uninstall = capture.install(self.app, sender=self._sender, handing_over=HandingOver(self._in_force, self._give_back))
             try:
                 with _worker_thread(self.app, self._concurrency):
                     yield self.app

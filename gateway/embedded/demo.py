@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,14 +51,17 @@ class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-async def run_demo(count: int, seed: int = 0, timeout_s: float = 120.0) -> DemoResult:
-    """Submit `count` sample tasks in shadow with the faulty handlers, then with the faithful ones, and judge by the reports."""
+async def run_demo(count: int, seed: int = 0, timeout_s: float = 120.0, told: Callable[[int], None] = lambda _: None) -> DemoResult:
+    """Submit `count` sample tasks in shadow with the faulty handlers, then with the faithful ones, and judge by the reports.
+
+    `told` hears how many of both runs together are judged.
+    """
     from examples.shop.scenario import count_planted, unexplained
 
     started = asyncio.get_running_loop().time()
     with tempfile.TemporaryDirectory(prefix="dualrun-demo-") as directory:
-        faulty = await _observed(Path(directory) / "faulty", FAULTY_HANDLERS, count, seed, timeout_s)
-        faithful = await _observed(Path(directory) / "faithful", SAMPLE_HANDLERS, count, seed, timeout_s)
+        faulty = await _observed(Path(directory) / "faulty", FAULTY_HANDLERS, count, seed, timeout_s, told)
+        faithful = await _observed(Path(directory) / "faithful", SAMPLE_HANDLERS, count, seed, timeout_s, lambda done: told(count + done))
     faults = [_row(fault) for fault in count_planted(faulty.groups)]
     return DemoResult(
         submitted=faulty.submitted,
@@ -77,13 +81,13 @@ async def run_demo(count: int, seed: int = 0, timeout_s: float = 120.0) -> DemoR
     )
 
 
-async def _observed(state_dir: Path, handlers: str, count: int, seed: int, timeout_s: float) -> Scenario:
+async def _observed(state_dir: Path, handlers: str, count: int, seed: int, timeout_s: float, told: Callable[[int], None]) -> Scenario:
     from examples.shop.scenario import run_scenario
 
     async with open_embedded(EmbeddedOptions(state_dir=state_dir, handlers=handlers)) as stack:
         with listen("127.0.0.1", 0) as listener:
             async with serving(stack, listener) as url:
-                return await run_scenario(url, count, seed=seed, timeout_s=timeout_s)
+                return await run_scenario(url, count, seed=seed, timeout_s=timeout_s, told=told)
 
 
 def _row(fault: FaultCount) -> FaultRow:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 
 from gateway.api.application import create_application
+from gateway.console import create_console
 from gateway.embedded.stack import EmbeddedStack
 
 __all__ = ["listen", "serve_until_interrupted", "serving"]
@@ -58,7 +59,7 @@ async def serving(stack: EmbeddedStack, listener: socket.socket) -> AsyncIterato
 
 
 def _server(stack: EmbeddedStack) -> uvicorn.Server:
-    app = create_application(stack.services)
+    app = create_application(stack.services, console=create_console)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5))
     # uvicorn would raise the signal again once it has stopped, and the process would end before the stack has drained.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]

@@ -19,18 +19,20 @@ from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import Outcome, Record, Role, Submission
 from dualrun.contracts.topology import RECORDS_QUEUE
-from gateway.comparator import Comparator, comparing_by
-from gateway.comparison import RuleBook
+from gateway.comparator import Comparator, Judging
+from gateway.comparison import Redactor, RuleBook
 from gateway.core.comparison import DifferenceKind, Verdict
-from gateway.core.pairing import CompareOutcomes, Judgement
+from gateway.core.pairing import Judgement
 from gateway.core.ports import LedgerReader, LedgerWriter
+from gateway.core.report import ReportScope
+from gateway.judge import Judge
 from gateway.ledger import MemoryLedger, SqlLedgerReader, SqlLedgerWriter, create_ledger_engine, open_engine, upgrade
 from gateway.outcomes.broker import BrokerRecordSink, BrokerRecordSource
 from gateway.outcomes.notices import MemoryNotices
 from tests.support.records import NOON, a_record, an_outcome
 
 ROOT = Path(__file__).parents[2]
-BY_NO_RULES = comparing_by(RuleBook())
+BY_NO_RULES = Judge(RuleBook(), Redactor("key"))
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def a_comparator(
     ledger: LedgerWriter,
     *,
     notices: MemoryNotices | None = None,
-    compare: CompareOutcomes = BY_NO_RULES,
+    judge: Judging = BY_NO_RULES,
     now: Callable[[], datetime] = lambda: NOON,
     sweep_interval_s: float = 0.02,
 ) -> Comparator:
@@ -55,7 +57,7 @@ def a_comparator(
         source=BrokerRecordSource(broker),
         ledger=ledger,
         notices=notices or MemoryNotices(),
-        compare=compare,
+        judge=judge,
         now=now,
         deadline_s=60,
         sweep_interval_s=sweep_interval_s,
@@ -69,7 +71,7 @@ def a_whole(submission_id: str, authority: int = 1, shadow: int = 1) -> list[Rec
 
 
 async def counts_of(ledger: LedgerReader) -> dict[Verdict, int]:
-    report = await ledger.shadow_report("shop.charge", since=None, until=None, now=NOON)
+    report = await ledger.shadow_report(ReportScope(task="shop.charge"), now=NOON)
     return dict(report.tasks[0].counts)
 
 
@@ -180,18 +182,19 @@ async def test_pairs_a_crash_left_uncompared_are_compared_by_the_sweep(broker: M
 
 
 async def test_a_comparison_that_fails_is_shown_as_cut_short_and_stops_no_other(broker: MemoryBroker) -> None:
-    def compare(submission: Submission, authority: Outcome, shadow: Outcome) -> Judgement:
-        if submission.id == "strange":
-            raise RecursionError("private data")
-        return BY_NO_RULES(submission, authority, shadow)
+    class Breaking(Judge):
+        def compare(self, submission: Submission, authority: Outcome, shadow: Outcome) -> Judgement:
+            if submission.id == "strange":
+                raise RecursionError("private data")
+            return super().compare(submission, authority, shadow)
 
     ledger = MemoryLedger()
-    comparator = a_comparator(broker, ledger, compare=compare)
+    comparator = a_comparator(broker, ledger, judge=Breaking(RuleBook(), Redactor("key")))
     await comparator.start()
     await BrokerRecordSink(broker).append([*a_whole("strange"), *a_whole("ordinary")])
     await until_counts(ledger, {Verdict.DIFFERENT_VALUE: 1, Verdict.EQUAL: 1})
     await comparator.stop()
-    (group,) = (await ledger.shadow_report(None, since=None, until=None, now=NOON)).tasks[0].groups
+    (group,) = (await ledger.shadow_report(ReportScope(), now=NOON)).tasks[0].groups
     assert group.kind is DifferenceKind.TRUNCATED
     assert "private data" not in repr(group)
 
@@ -225,8 +228,9 @@ PROGRAM = """
 import asyncio, sys
 from datetime import UTC, datetime
 from dualrun.broker.rabbitmq import RabbitBroker
-from gateway.comparator import Comparator, comparing_by
-from gateway.comparison import RuleBook
+from gateway.comparator import Comparator
+from gateway.comparison import Redactor, RuleBook
+from gateway.judge import Judge
 from gateway.ledger import SqlLedgerWriter, open_engine
 from gateway.outcomes.broker import BrokerRecordSource
 from gateway.outcomes.notices import MemoryNotices
@@ -236,7 +240,7 @@ async def main(amqp_url, ledger_url):
     await broker.connect()
     async with open_engine(ledger_url) as engine:
         comparator = Comparator(source=BrokerRecordSource(broker, prefetch=20), ledger=SqlLedgerWriter(engine), notices=MemoryNotices(),
-            compare=comparing_by(RuleBook()), now=lambda: datetime.now(UTC), deadline_s=2, sweep_interval_s=0.2)
+            judge=Judge(RuleBook(), Redactor("key")), now=lambda: datetime.now(UTC), deadline_s=2, sweep_interval_s=0.2)
         print("ready", flush=True)
         await comparator.run()
 
@@ -279,7 +283,7 @@ async def test_a_comparator_killed_again_and_again_loses_and_doubles_nothing(amq
 
             with a_process(amqp_url, postgres_url):
                 await until(is_enough)
-        task = (await reader.shadow_report("shop.charge", since=None, until=None, now=NOON)).tasks[0]
+        task = (await reader.shadow_report(ReportScope(task="shop.charge"), now=NOON)).tasks[0]
     await broker.close()
     assert sum(task.counts.values()) == pairs
     assert Verdict.MISSING not in task.counts

@@ -123,3 +123,32 @@ async def test_a_heartbeat_keeps_a_worker_alive_and_withdraws_it_at_the_end(worl
     await asyncio.to_thread(heartbeat.stop)
     await world.until(lambda catalogue: catalogue.live_workers(Side.EVENTS, "cart.add") == 0)
     assert list(world.catalogue.names()) == ["cart.add"]
+
+
+async def test_every_worker_is_known_by_name_with_when_it_was_last_seen(world: World) -> None:
+    await world.announce(an_announcement("cart.add", "cart.drop", worker="host:7", ttl_s=60.0))
+    await world.announce(an_announcement("cart.add", side=Side.LEGACY, worker="host:8", ttl_s=0.01))
+    await world.until(lambda catalogue: [worker.alive for worker in catalogue.workers()] == [True, False])
+    events, legacy = world.catalogue.workers()
+    assert (events.name, events.side, events.service, sorted(events.tasks)) == ("host:7", Side.EVENTS, "shop", ["cart.add", "cart.drop"])
+    assert 0 <= events.seen_s_ago < 10
+    assert (legacy.name, legacy.side) == ("host:8", Side.LEGACY)
+
+
+async def test_a_task_belongs_to_the_service_that_served_it_first_while_that_has_a_worker(world: World) -> None:
+    shop, depot = (
+        Announcement(
+            worker=f"{service}:1", side=Side.EVENTS, service=service, tasks=(ServedTask(task="cart.add", service=service),), ttl_s=30.0
+        )
+        for service in ("shop", "depot")
+    )
+    await world.announce(shop)
+    await world.announce(depot)
+    await world.until(lambda catalogue: catalogue.live_workers(Side.EVENTS, "cart.add") == 2)
+    assert world.catalogue.served_by("cart.add")[Side.EVENTS].service == "shop"
+    await world.withdraw(shop)
+    await world.announce(depot)
+    await world.until(lambda catalogue: catalogue.served_by("cart.add")[Side.EVENTS].service == "depot")
+    await world.announce(shop)
+    await world.until(lambda catalogue: catalogue.live_workers(Side.EVENTS, "cart.add") == 2)
+    assert world.catalogue.served_by("cart.add")[Side.EVENTS].service == "depot"

@@ -6,12 +6,15 @@ import asyncio
 import logging
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis import Redis
 
 from dualrun.announce_redis import RedisAnnouncer, workers_key
 from dualrun.contracts import Announcement, ServedTask, Side
 from gateway.catalogue import RedisCatalogue
+from tests.support.eventually import becomes
+from tests.support.private_redis import PrivateRedis
 
 NOWHERE = "redis://127.0.0.1:1/0"
 SAID = Announcement(worker="a:1", side=Side.EVENTS, service="shop", tasks=(ServedTask(task="cart.add"),))
@@ -71,3 +74,24 @@ async def test_unreadable_entries_are_passed_over_and_swept(redis_url: str, redi
     workers = await asyncio.to_thread(redis.hkeys, workers_key(redis_prefix, Side.EVENTS))
     redis.close()
     assert workers == [b"a:1"]
+
+
+@pytest.mark.services
+async def test_workers_last_heard_of_still_have_something_to_say_while_redis_is_away(tmp_path: Path) -> None:
+    redis = PrivateRedis(tmp_path)
+    redis.start()
+    announcer = RedisAnnouncer(redis.url, "x:")
+    await asyncio.to_thread(announcer.announce, msgspec.structs.replace(SAID, ttl_s=1.0))
+    announcer.close()
+    catalogue = RedisCatalogue(redis.url, "x:")
+    await catalogue.start()
+    try:
+        redis.stop()
+
+        async def known() -> tuple[bool, int]:
+            return catalogue.current, catalogue.live_workers(Side.EVENTS, "cart.add")
+
+        await becomes(known, (False, 0))
+        assert catalogue.workers_of(Side.EVENTS, ["cart.add"]) == 1
+    finally:
+        await catalogue.stop()

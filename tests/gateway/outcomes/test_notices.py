@@ -85,7 +85,7 @@ async def test_a_subscription_lost_is_taken_up_again(redis_url: str, redis_prefi
     here, there = RedisNotices(redis_url, redis_prefix), RedisNotices(redis_url, redis_prefix)
     await there.start()
     await asyncio.wait_for(there.subscribed(), 10)
-    await there._redis.connection_pool.disconnect()
+    await there._channel._redis.connection_pool.disconnect()
     waiting = asyncio.create_task(there.wait("s1", 20))
     while not waiting.done():
         await here.notify(["s1"])
