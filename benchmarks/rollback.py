@@ -1,7 +1,10 @@
 """Rolling back: from the call until the last of the gateway processes decides by the new version.
 
-All processes share one Redis; the call goes to each in turn, and every process is polled (`GET /v1/flags`) on a connection of its own, so
-the time includes the poll's own. Between rollbacks the task is moved to events again. Run: `python -m benchmarks.rollback`.
+Four gateways, two event workers and a Celery worker; each rollback is called on another gateway, and every gateway is asked every few
+milliseconds (`GET /v1/flags`, on connections of its own), so the time includes the question's own. First idle; then, before each
+rollback, a thousand submissions are accepted for events, and once all of them have run the counts the rollback told are checked against
+what ran where. Both with everything up, with PostgreSQL away and with Redis away (a server of the benchmark's own); without Redis the
+way forward is a rollback to a version of before. Run: `python -m benchmarks.rollback`; `--rollbacks 5` for a quick look.
 """
 
 from __future__ import annotations
@@ -9,144 +12,168 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-import redis
 
 from benchmarks.machine import machine
+from benchmarks.rollback_runs import DIRECTORY_VARIABLE, TASK, false_counts, runs_in
+from tests.support.fleet import Fleet, running_fleet
 
 RESULTS = Path(__file__).parent / "results" / "rollback.json"
-TASK = "bench.noop"
-GIVE_UP_S = 10.0
+QUEUED = 1_000
+WITHOUT = ("nothing", "postgresql", "redis")
+_ASK_AGAIN_S = 0.002
+_LOOK_AGAIN_S = 0.1
+_GIVE_UP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """One of them. Times from the call."""
+
+    heard_ms: float
+    """Until the last gateway decided by the new version."""
+    last_start_ms: float = 0.0
+    """Until the last submission began on the events side; 0 where none did after the call."""
+    redirected: int = 0
+    started: int = 0
+    wrong: tuple[str, ...] = ()
 
 
 def main() -> None:
-    """Start the gateways, measure, print, write the JSON."""
+    """Start the processes, measure, print, write the JSON."""
     options = _options()
-    with _gateways(options) as urls:
-        times_ms = asyncio.run(_measure(urls, options.flips))
+    modes: dict[str, dict[str, object]] = {}
+    for without in WITHOUT:
+        with tempfile.TemporaryDirectory() as directory, _fleet(Path(directory)) as fleet:
+            found = asyncio.run(_measure(fleet, options.rollbacks, without))
+        for load, rollbacks in found.items():
+            modes[f"{load}, without {without}"] = _summary(rollbacks)
+            print(f"{load}, without {without}: {modes[f'{load}, without {without}']}", flush=True)
     report = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine("fastapi", "uvicorn", "redis"),
-        "settings": {"gateways": options.gateways, "flips": options.flips, "processes": "gateways, Redis and the poll share the cores"},
-        "last_gateway_ms": {
-            "p50": round(statistics.median(times_ms), 1),
-            "p99": round(_quantile(times_ms, 0.99), 1),
-            "max": round(max(times_ms), 1),
+        "settings": {
+            "gateways": 4,
+            "event_workers": 2,
+            "queued": QUEUED,
+            "processes": "gateways, workers, Redis, RabbitMQ and who asks share the cores",
         },
+        "from_the_call": modes,
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(f"{options.flips} rollbacks, {options.gateways} gateways: {report['last_gateway_ms']} ms to the last; written to {RESULTS}")
+    print(f"written to {RESULTS}")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--amqp-url", default=os.environ.get("DUALRUN_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"))
-    parser.add_argument("--redis-url", default=os.environ.get("DUALRUN_REDIS_URL", "redis://127.0.0.1:6379/0"))
-    parser.add_argument("--gateways", type=int, default=4)
-    parser.add_argument("--flips", type=int, default=50)
+    parser.add_argument("--rollbacks", type=int, default=50)
     return parser.parse_args()
 
 
-async def _measure(urls: Sequence[str], flips: int) -> list[float]:
-    async with AsyncExitStack() as stack:
-        # A connection to call on, and one each to poll on: the call is not kept waiting by a poll.
-        pollers = [await stack.enter_async_context(httpx.AsyncClient(base_url=url)) for url in urls]
-        callers = [await stack.enter_async_context(httpx.AsyncClient(base_url=url)) for url in urls]
-        return [await _rollback_ms(callers[flip % len(urls)], pollers) for flip in range(flips)]
+def _fleet(directory: Path) -> AbstractContextManager[Fleet]:
+    return running_fleet(
+        directory,
+        task=TASK,
+        celery_app="benchmarks.rollback_celery",
+        handlers="benchmarks.rollback_handlers",
+        env={DIRECTORY_VARIABLE: str(directory), "DUALRUN_LOG_LEVEL": "error"},
+        concurrency=1,
+    )
 
 
-async def _rollback_ms(caller: httpx.AsyncClient, pollers: Sequence[httpx.AsyncClient]) -> float:
-    moved = (await caller.put(f"/v1/flags/{TASK}", json={"mode": "events"})).raise_for_status()
-    version: int = moved.json()["version"]
-    await asyncio.gather(*(_until(poller, version) for poller in pollers))
-    started = time.perf_counter()
-    calling = asyncio.create_task(caller.post(f"/v1/flags/{TASK}/rollback"))
-    seen = await asyncio.gather(*(_until(poller, version + 1) for poller in pollers))
-    answer = await calling
-    answer.raise_for_status()
-    return (max(seen) - started) * 1_000
-
-
-async def _until(poller: httpx.AsyncClient, version: int) -> float:
-    """When the gateway was first seen at that version."""
-    give_up_at = time.perf_counter() + GIVE_UP_S
-    while time.perf_counter() < give_up_at:
-        if (await poller.get("/v1/flags")).raise_for_status().json()["version"] >= version:
-            return time.perf_counter()
-    raise SystemExit(f"{poller.base_url} is not at version {version} after {GIVE_UP_S} s")
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-@contextmanager
-def _gateways(options: argparse.Namespace) -> Iterator[list[str]]:
-    prefix = f"dualrun-bench-{os.getpid()}:"
-    with tempfile.TemporaryDirectory() as state, ExitStack() as stack:
-        stack.callback(_forget, options.redis_url, prefix)
-        urls = [stack.enter_context(_gateway(options, prefix, f"{state}/{number}")) for number in range(options.gateways)]
-        for url in urls:
-            _await(url)
-        yield urls
-
-
-@contextmanager
-def _gateway(options: argparse.Namespace, prefix: str, state: str) -> Iterator[str]:
-    Path(state).mkdir()
-    port = _free_port()
-    env = {
-        "DUALRUN_AMQP_URL": options.amqp_url,
-        "DUALRUN_REDIS_URL": options.redis_url,
-        "DUALRUN_REDIS_PREFIX": prefix,
-        "DUALRUN_LEDGER_URL": f"sqlite:///{state}/ledger.sqlite",
-        "DUALRUN_STATE_DIR": state,
-        "DUALRUN_FLAGS_FILE": f"{state}/none.yaml",
+def _summary(rollbacks: Sequence[Rollback]) -> dict[str, object]:
+    heard = sorted(rollback.heard_ms for rollback in rollbacks)
+    summary: dict[str, object] = {
+        "rollbacks": len(heard),
+        "p50_ms": round(statistics.median(heard), 1),
+        "p99_ms": round(heard[min(len(heard) - 1, int(0.99 * len(heard)))], 1),
+        "max_ms": round(heard[-1], 1),
     }
-    command = [sys.executable, "-m", "gateway.cli.main", "gateway", "--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen(command, env={**os.environ, **env})
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+    if any(rollback.redirected for rollback in rollbacks):
+        summary |= {
+            "last_start_on_events_ms": round(max(rollback.last_start_ms for rollback in rollbacks), 1),
+            "redirected": sum(rollback.redirected for rollback in rollbacks),
+            "started": sum(rollback.started for rollback in rollbacks),
+            "counts_true": sum(not rollback.wrong for rollback in rollbacks),
+            "wrong": [text for rollback in rollbacks for text in rollback.wrong],
+        }
+    return summary
 
 
-def _await(url: str) -> None:
-    give_up_at = time.monotonic() + 60
-    while time.monotonic() < give_up_at:
-        try:
-            httpx.get(f"{url}/healthz", timeout=5.0).raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit(f"no gateway answers at {url}")
+async def _measure(fleet: Fleet, rollbacks: int, without: str) -> dict[str, list[Rollback]]:
+    async with AsyncExitStack() as stack:
+        # A connection to call on, and one each to ask on: the call is not kept waiting by a question.
+        askers = [await stack.enter_async_context(_client(url)) for url in fleet.urls]
+        callers = [await stack.enter_async_context(_client(url)) for url in fleet.urls]
+        forward = await _forward(callers[0], None)
+        await asyncio.gather(*(_heard(asker, forward) for asker in askers))
+        if without != "nothing":
+            (fleet.redis.stop if without == "redis" else fleet.postgres.break_down)()
+        found: dict[str, list[Rollback]] = {"idle": [], f"{QUEUED} queued": []}
+        moved = forward
+        for load, done in found.items():
+            for turn in range(rollbacks):
+                caller = callers[turn % len(callers)]
+                if done or load != "idle":
+                    moved = await _forward(caller, moved if without == "redis" else None)
+                    await asyncio.gather(*(_heard(asker, moved) for asker in askers))
+                done.append(await _roll_back(fleet, caller, askers, moved, None if load == "idle" else turn * QUEUED))
+        return found
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+async def _roll_back(
+    fleet: Fleet, caller: httpx.AsyncClient, askers: Sequence[httpx.AsyncClient], version: int, first: int | None
+) -> Rollback:
+    if first is not None:
+        await asyncio.to_thread(fleet.submit, first, QUEUED)
+    called_at, began = time.time(), time.perf_counter()
+    calling = asyncio.create_task(caller.post(f"/v1/flags/{TASK}/rollback", params={"wait_s": 30}))
+    heard_s = max(await asyncio.gather(*(_heard(asker, version + 1) for asker in askers))) - began
+    told = (await calling).raise_for_status().json()["in_flight"]
+    if first is None:
+        return Rollback(heard_ms=heard_s * 1e3)
+    give_up_at = time.perf_counter() + _GIVE_UP_S
+    while (runs := runs_in(fleet.directory, first, QUEUED)).total < QUEUED and time.perf_counter() < give_up_at:  # noqa: ASYNC110 - a file tells
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    return Rollback(
+        heard_ms=heard_s * 1e3,
+        last_start_ms=runs.last_start_after(called_at) * 1e3,
+        redirected=told["redirected"],
+        started=told["started"],
+        wrong=tuple(false_counts(runs, QUEUED, told, called_at=called_at, heard_at=called_at + heard_s)),
+    )
 
 
-def _forget(redis_url: str, prefix: str) -> None:
-    with redis.Redis.from_url(redis_url) as client:
-        for key in client.scan_iter(f"{prefix}*"):
-            client.delete(key)
+def _client(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=_GIVE_UP_S)
+
+
+async def _forward(caller: httpx.AsyncClient, to_version: int | None) -> int:
+    """To events: set, or where flags cannot be set, as it was at that version."""
+    if to_version is None:
+        answer = await caller.put(f"/v1/flags/{TASK}", json={"mode": "events"})
+    else:
+        answer = await caller.post(f"/v1/flags/{TASK}/rollback", params={"wait_s": 0}, json={"to_version": to_version})
+    return int(answer.raise_for_status().json()["version"])
+
+
+async def _heard(asker: httpx.AsyncClient, version: int) -> float:
+    """When the gateway was first seen at that version."""
+    give_up_at = time.perf_counter() + _GIVE_UP_S
+    while time.perf_counter() < give_up_at:
+        if (await asker.get("/v1/flags")).raise_for_status().json()["version"] >= version:
+            return time.perf_counter()
+        await asyncio.sleep(_ASK_AGAIN_S)
+    raise SystemExit(f"{asker.base_url} is not at version {version} after {_GIVE_UP_S} s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`dualrun migrate scan` on 100,000 generated lines: seconds, and the memory of a process that does nothing else.
+"""`dualrun migrate scan` on 100,000 generated lines, advice included: seconds, and the memory of a process that does nothing else.
 
 The lines are 1,000 modules of one package: tasks with options and constants from elsewhere, callers, canvas, plain functions.
 Run: `python -m benchmarks.scan`.
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import machine
-from gateway.migrate import scan_path
+from gateway.migrate import read_path, report_of
 
 RESULTS = Path(__file__).parent / "results" / "scan.json"
 MODULES = 1_000
@@ -77,7 +77,7 @@ def _generate(package: Path) -> int:
 
 def _measure(folder: str) -> tuple[float, float, int, int]:
     started = time.perf_counter()
-    scan = scan_path(Path(folder))
+    scan = report_of(read_path(Path(folder))).reading.scan
     elapsed_s = time.perf_counter() - started
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return elapsed_s, peak_mib, scan.totals.tasks, scan.totals.call_sites

@@ -180,6 +180,7 @@ def _gateway(options: argparse.Namespace) -> Iterator[Target]:
             "DUALRUN_REDIS_PREFIX": prefix,
             "DUALRUN_LEDGER_URL": f"sqlite:///{state}/ledger.sqlite",
             "DUALRUN_STATE_DIR": state,
+            "DUALRUN_ACCESS": "off",
         }
         stack.callback(_forget, options.redis_url, prefix)
         process, port = stack.enter_context(_server("gateway.app:create_app", env, factory=True))
@@ -188,18 +189,18 @@ def _gateway(options: argparse.Namespace) -> Iterator[Target]:
 
 @contextmanager
 def _server(app: str, env: dict[str, str], *, factory: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
     process = subprocess.Popen([*command, *(["--factory"] if factory else [])], env={**os.environ, **env})
     try:
-        _await_port(port, process)
+        await_port(port, process)
         yield process, port
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
@@ -209,7 +210,7 @@ def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"nothing listens on port {port}; exit code {process.poll()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
