@@ -8,9 +8,12 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 COMPOSE := docker compose
 
-BENCHMARKS = $(or $(NAME),$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
+# Most tests wait for processes: three at a time keep two cores busy. A file's tests stay together, they share their services.
+TEST_PROCESSES ?= 3
 
-.PHONY: help run demo test check lint types arch fmt bench schema up down clean
+BENCHMARKS = $(or $(NAME),$(filter-out soak,$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py)))))
+
+.PHONY: help run demo test faults check lint types arch docs pictures fmt bench soak schema sbom up down clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,10 +24,13 @@ run: $(STAMP) ## Run everything in one process, with nothing installed: http://1
 demo: $(STAMP) ## The same with traffic and one planted difference
 	@$(UV) run --frozen dualrun demo $(ARGS)
 
-test: $(STAMP) ## Run all tests; RabbitMQ, Redis and PostgreSQL are found or started (ARGS='-k flag' for some)
-	@$(BIN)/python -m tools.services -- $(BIN)/pytest $(ARGS)
+test: $(STAMP) ## Run all tests; RabbitMQ, Redis and PostgreSQL are found or started (ARGS='-k flag' for some, TEST_PROCESSES=0 for one at a time)
+	@$(BIN)/python -m tools.services -- $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
-check: lint types arch ## What a change must pass besides the tests
+faults: $(STAMP) ## Break everything while 20,000 events are under way (EVENTS=n); `make test` does it with fewer
+	@$(BIN)/python -m tools.services -- env DUALRUN_FAULTS_EVENTS=$(or $(EVENTS),20000) $(BIN)/pytest tests/faults $(ARGS)
+
+check: lint types arch docs ## What a change must pass besides the tests
 
 lint: $(STAMP) ## Style and format (ruff)
 	$(BIN)/ruff check .
@@ -35,6 +41,12 @@ types: $(STAMP) ## Types (mypy --strict)
 
 arch: $(STAMP) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports
+
+docs: $(STAMP) ## Write the documentation as a site into .dualrun/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+pictures: $(STAMP) ## Take the pictures of the documentation again, by the browser tests
+	@$(BIN)/python -m tools.services -- env DUALRUN_PICTURES=$(CURDIR)/docs/images $(BIN)/pytest -q tests/e2e/test_documentation.py -k picture
 
 schema: $(STAMP) ## Write the JSON Schemas of the contracts again
 	@$(BIN)/python -m dualrun.contracts.schemas
@@ -47,6 +59,14 @@ bench: $(STAMP) ## Run the benchmarks (NAME=compare for one)
 	@$(BIN)/python -m tools.services -- bash -c 'set -e; \
 	export DUALRUN_AMQP_URL=$$DUALRUN_TEST_AMQP_URL DUALRUN_REDIS_URL=$$DUALRUN_TEST_REDIS_URL; \
 	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done'
+
+soak: ## Ten minutes of steady work on the event workers: is memory flat? (ARGS='--minutes 1')
+	@$(MAKE) --no-print-directory bench NAME=soak
+
+sbom: $(STAMP) ## Write down every package of the gateway and the workers with its version and hash: dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	@$(UV) export --frozen --all-packages --no-dev --format cyclonedx1.5 --output-file dist/sbom.json --quiet
+	@echo dist/sbom.json
 
 up: .env ## Start the real stack in containers and wait until it is healthy
 	$(COMPOSE) up --detach --build --wait

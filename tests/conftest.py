@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from examples.shop.server import RunningShop, running_shop
 from tests.support.services import fresh_database, fresh_vhost, owned_prefix, reachable_redis_url
+
+
+@pytest.fixture(autouse=True)
+def _log_level_as_it_was() -> Iterator[None]:
+    """A command under test sets the level of its process, which here is that of the tests after it."""
+    level = logging.root.level
+    yield
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(scope="module")

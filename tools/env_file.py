@@ -1,4 +1,4 @@
-"""`python -m tools.env_file EXAMPLE TARGET`: an environment file from its example, every empty `*_PASSWORD=` filled with a random one."""
+"""`python -m tools.env_file EXAMPLE TARGET`: an environment file from its example, every empty `*_PASSWORD=` and `*_TOKEN=` drawn."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 __all__ = ["fill", "write"]
 
-_EMPTY_PASSWORD = re.compile(r"^(\w+_PASSWORD=)$", re.MULTILINE)
+_EMPTY = re.compile(r"^(\w+_(?:PASSWORD|TOKEN)=)$", re.MULTILINE)
 
 
 def fill(example: str) -> str:
-    """The example with a password of its own for each empty one: 32 hexadecimal digits, safe in a URL."""
-    return _EMPTY_PASSWORD.sub(lambda found: found[1] + secrets.token_hex(16), example)
+    """The example with a secret of its own for each empty one: 32 hexadecimal digits, safe in a URL."""
+    return _EMPTY.sub(lambda found: found[1] + secrets.token_hex(16), example)
 
 
 def write(example: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ __all__ = ["FaultCount", "Scenario", "count_planted", "run_scenario", "unexplain
 
 BATCH = 100
 SAME = frozenset({"equal", "equal_after_normalise", "ignored"})
-DIFFERENT = frozenset({"different_value", "different_effect", "different_state"})
+DIFFERENT = frozenset({"different_trace", "different_schedule", "different_value", "different_effect", "different_state"})
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -88,16 +88,19 @@ class Scenario:
         return self.same + self.different + self.late
 
 
-async def run_scenario(url: str, count: int, *, seed: int = 0, timeout_s: float = 120.0) -> Scenario:
+async def run_scenario(
+    url: str, count: int, *, seed: int = 0, timeout_s: float = 120.0, told: Callable[[int], None] | None = None
+) -> Scenario:
     """Put every task in shadow, submit `count` requests, wait until each pair is judged or `timeout_s` has passed.
 
+    `told` hears how many are judged, as it grows.
     Raises httpx's errors where the gateway does not answer as it should.
     """
     requests = list(submissions(count, seed))
     async with httpx.AsyncClient(base_url=url, timeout=60.0) as gateway:
         await _observe(gateway, {request.task for request in requests})
         accepted = await _submit(gateway, requests)
-        report = await _judged(gateway, len(accepted), timeout_s)
+        report = await _judged(gateway, len(accepted), timeout_s, told)
     counts: dict[str, int] = {}
     for part in report.tasks:
         for verdict, n in part.counts.items():
@@ -143,12 +146,15 @@ async def _submit(gateway: httpx.AsyncClient, requests: Sequence[Request]) -> li
     return accepted
 
 
-async def _judged(gateway: httpx.AsyncClient, accepted: int, timeout_s: float) -> Report:
+async def _judged(gateway: httpx.AsyncClient, accepted: int, timeout_s: float, told: Callable[[int], None] | None) -> Report:
     deadline = time.monotonic() + timeout_s
     while True:
         answer = (await gateway.get("/v1/reports/shadow", params={"format": "json"})).raise_for_status()
         report = msgspec.json.decode(answer.content, type=Report)
-        if sum(sum(part.counts.values()) for part in report.tasks) >= accepted or time.monotonic() > deadline:
+        judged = sum(sum(part.counts.values()) for part in report.tasks)
+        if told is not None:
+            told(judged)
+        if judged >= accepted or time.monotonic() > deadline:
             return report
         # The ledger has no event for "all judged": a reader asks again.
         await asyncio.sleep(0.2)

@@ -14,12 +14,22 @@ import pytest
 import yaml
 
 from gateway.settings import Settings
-from tests.support.compose import COMPOSE_FILE, ENV_EXAMPLE, Service, dotenv, interpolate, raw_document, services, variables_of
+from tests.support.compose import (
+    COMPOSE_FILE,
+    ENV_EXAMPLE,
+    Service,
+    dotenv,
+    drawn_secrets,
+    interpolate,
+    raw_document,
+    services,
+    variables_of,
+)
 from tests.support.processes import REPOSITORY
 from tools.env_file import fill
 
 DOCKERFILE = REPOSITORY / "docker" / "Dockerfile"
-PASSWORDS = {name: "secret" for name in dotenv(ENV_EXAMPLE) if name.endswith("_PASSWORD")}
+PASSWORDS = drawn_secrets()
 SERVICES = services(PASSWORDS)
 OURS = {name: service for name, service in SERVICES.items() if service.built_from}
 
@@ -40,7 +50,7 @@ def test_the_file_is_what_the_compose_specification_allows(path: Path) -> None:
 
 
 def test_the_whole_stack_is_there() -> None:
-    assert {"rabbitmq", "redis", "postgres", "flower", "jaeger", "prometheus"} == SERVICES.keys() - OURS.keys()
+    assert {"rabbitmq", "redis", "postgres", "flower", "jaeger", "prometheus", "grafana"} == SERVICES.keys() - OURS.keys()
     assert {"gateway", "comparator", "worker", "beat", "event-worker", "shop"} == OURS.keys()
 
 

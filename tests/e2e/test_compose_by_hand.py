@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.compose import ENV_EXAMPLE, Service, dotenv, services
+from tests.support.compose import Service, drawn_secrets, services
 from tests.support.processes import REPOSITORY, Process, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -63,7 +63,7 @@ def surroundings(amqp_url: str, redis_url: str, postgres_url: str, tmp_path: Pat
         "redis://:secret@redis:6379/1": redis_url,
         "postgresql://dualrun:secret@postgres:5432/dualrun": postgres_url,
         "http://shop:8081": f"http://127.0.0.1:{ports['8081']}",
-        "0.0.0.0": "127.0.0.1",
+        "http://gateway:8080": f"http://127.0.0.1:{ports['8080']}",
         **ports,
     }
     return Surroundings(addresses, tmp_path)
@@ -72,8 +72,7 @@ def surroundings(amqp_url: str, redis_url: str, postgres_url: str, tmp_path: Pat
 @pytest.fixture
 def stack(surroundings: Surroundings, redis_prefix: str) -> Iterator[dict[str, tuple[Service, Process]]]:
     """Our processes, started in the order their `depends_on` asks for, each healthy before the next."""
-    variables = {name: "secret" for name in dotenv(ENV_EXAMPLE) if name.endswith("_PASSWORD")}
-    variables |= {"DUALRUN_REDIS_PREFIX": redis_prefix, "SHOP_SMTP_HOST": "127.0.0.1"}
+    variables = drawn_secrets() | {"DUALRUN_REDIS_PREFIX": redis_prefix, "SHOP_SMTP_HOST": "127.0.0.1"}
     described = services(variables)
     with ExitStack() as running:
         started: dict[str, tuple[Service, Process]] = {}
@@ -97,22 +96,27 @@ def is_healthy(service: Service) -> bool:
 
 def test_the_stack_gets_healthy_works_and_stops(stack: dict[str, tuple[Service, Process]], surroundings: Surroundings) -> None:
     gateway = f"http://127.0.0.1:{surroundings.addresses['8080']}"
-    accepted = httpx.post(f"{gateway}/v1/tasks", json={"task": "learning.add", "args": [2, 3]})
-    assert accepted.status_code == 202, accepted.text
-    assert accepted.json()["decision"]["shadow"] == "events"
-
-    task = f"{gateway}/v1/tasks/{accepted.json()['id']}"
-    result = httpx.get(f"{task}/result", params={"wait_s": 20}, timeout=30)
-    assert result.status_code == 200, result.text
-    assert result.json()["outcome"]["value"] == 5
-
-    comparator = stack["comparator"][1]
-    comparator.wait_until(lambda: httpx.get(task).json().get("comparison") is not None, "comparison", timeout_s=20)
-    assert httpx.get(task).json()["comparison"]["verdict"] == "equal"
-
+    assert httpx.post(f"{gateway}/v1/tasks", json={"task": "learning.add", "args": [2, 3]}).status_code == 401
+    with httpx.Client(headers={"Authorization": f"Bearer {drawn_secrets()['DUALRUN_ADMIN_TOKEN']}"}) as caller:
+        _works(caller, gateway, stack)
     for name, (_, process) in reversed(stack.items()):
         process.terminate()
         # uvicorn raises the signal again once it has shut down in order.
         wanted = -signal.SIGTERM if name in SERVES_HTTP else 0
         assert process.wait(timeout_s=30) == wanted, f"{name}: {process.output[-2000:]}"
         assert name not in SERVES_HTTP or "Application shutdown complete" in process.output
+
+
+def _works(caller: httpx.Client, gateway: str, stack: dict[str, tuple[Service, Process]]) -> None:
+    accepted = caller.post(f"{gateway}/v1/tasks", json={"task": "learning.add", "args": [2, 3]})
+    assert accepted.status_code == 202, accepted.text
+    assert accepted.json()["decision"]["shadow"] == "events"
+
+    task = f"{gateway}/v1/tasks/{accepted.json()['id']}"
+    result = caller.get(f"{task}/result", params={"wait_s": 20}, timeout=30)
+    assert result.status_code == 200, result.text
+    assert result.json()["outcome"]["value"] == 5
+
+    comparator = stack["comparator"][1]
+    comparator.wait_until(lambda: caller.get(task).json().get("comparison") is not None, "comparison", timeout_s=20)
+    assert caller.get(task).json()["comparison"]["verdict"] == "equal"

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
 
 from tests.support.services import fresh_database, reachable_redis_url
 from tests.support.stack import running_stack
-from tests.support.tcp_proxy import ThreadedTcpProxy, threaded_tcp_proxy
+from tests.support.tcp_proxy import proxied
 
 pytestmark = [pytest.mark.e2e, pytest.mark.services, pytest.mark.timeout(180)]
 
 TASK = {"task": "learning.add", "args": [2, 3]}
 WAIT_30_S = {"wait_s": 30}
-
-
-@contextmanager
-def proxied(url: str, default_port: int) -> Iterator[tuple[ThreadedTcpProxy, str]]:
-    """A proxy before a service, and the service's URL through it."""
-    parts = urlsplit(url)
-    with threaded_tcp_proxy(parts.hostname or "127.0.0.1", parts.port or default_port) as proxy:
-        credentials = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-        yield proxy, urlunsplit(parts._replace(netloc=f"{credentials}127.0.0.1:{proxy.port}"))
 
 
 def test_without_redis_submissions_go_on_by_the_last_known_flags(tmp_path: Path) -> None:

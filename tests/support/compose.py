@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.processes import REPOSITORY
 
-__all__ = ["COMPOSE_FILE", "ENV_EXAMPLE", "Service", "dotenv", "interpolate", "raw_document", "services", "variables_of"]
+__all__ = ["COMPOSE_FILE", "ENV_EXAMPLE", "Service", "dotenv", "drawn_secrets", "interpolate", "raw_document", "services", "variables_of"]
 
 COMPOSE_FILE = REPOSITORY / "docker-compose.yml"
 ENV_EXAMPLE = REPOSITORY / "config" / ".env.example"
@@ -74,6 +74,12 @@ def dotenv(path: Path) -> dict[str, str]:
     """The settings of an environment file that are not commented out."""
     lines = (line for line in path.read_text().splitlines() if line and not line.startswith("#"))
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def drawn_secrets() -> dict[str, str]:
+    """What `make up` draws, with values a test can write down."""
+    drawn = {"_PASSWORD": "secret", "_TOKEN": "0123456789abcdef0123456789abcdef"}
+    return {name: value for name in dotenv(ENV_EXAMPLE) for kind, value in drawn.items() if name.endswith(kind)}
 
 
 def _filled_in(value: Document, variables: Mapping[str, str]) -> Document:

@@ -18,7 +18,7 @@ from tests.support.shop import Trace, trace_of
 
 __all__ = ["EventSide", "event_side"]
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class EventSide:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from gateway.api.application import create_application
+from gateway.core.gate import GateVerdict
 from gateway.embedded.server import listen
 from tests.support.gateway_parts import MemoryGateway, memory_gateway
 
@@ -28,6 +29,14 @@ class GatewayServer:
     def depths(self) -> dict[str, int]:
         """How many messages wait in each queue that has any."""
         return asyncio.run_coroutine_threadsafe(self._gateway.depths(), self._loop).result(10)
+
+    def judge(self, verdict: GateVerdict) -> None:
+        """Say something as the gate."""
+        asyncio.run_coroutine_threadsafe(self._gateway.gate_notices.publish(verdict), self._loop).result(10)
+
+    def break_circuit(self, name: str) -> None:
+        """Open a circuit, as an event worker would."""
+        asyncio.run_coroutine_threadsafe(self._gateway.breakers.failed(name, 1, 60.0), self._loop).result(10)
 
 
 @contextmanager

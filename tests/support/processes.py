@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import signal
@@ -11,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -28,11 +30,21 @@ TAIL_CHARACTERS = 4_000
 POLL_S = 0.05
 
 
+def _ports() -> Iterator[int]:
+    """Below those the kernel gives out, where a connection or another server could get it first; a thousand for each test process."""
+    first = 12_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return itertools.cycle(range(first, first + 1_000))
+
+
+_candidates = _ports()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port: int = holder.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nothing listens on, and that nobody else is given."""
+    for port in _candidates:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("the candidates are endless")
 
 
 class Process:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from dualrun.contracts import Decision, Failure, JsonValue, Mode, Options, Outcome, Reason, Role, Side, State, Submission, SubmissionRecord
+from dualrun.contracts import (
+    Decision,
+    Failure,
+    JsonValue,
+    Mode,
+    Options,
+    Outcome,
+    Reason,
+    Role,
+    Safety,
+    Side,
+    State,
+    Submission,
+    SubmissionRecord,
+)
 from gateway.core.comparison import Aspect, Comparison, Difference, DifferenceKind, Verdict
 
 __all__ = ["NOON", "a_comparison", "a_difference", "a_record", "an_outcome"]
@@ -17,6 +31,8 @@ def a_record(
     *,
     task: str = "shop.charge",
     shadow: Side | None = Side.EVENTS,
+    shadow_delay_s: int = 0,
+    safety: Safety | None = None,
     submitted_at: datetime = NOON,
     eta: datetime | None = None,
     kwargs: dict[str, JsonValue] | None = None,
@@ -32,7 +48,16 @@ def a_record(
         cohort_key=submission_id,
         submitted_at=submitted_at,
     )
-    decision = Decision(mode=Mode.SHADOW, authority=Side.LEGACY, shadow=shadow, reason=Reason.BY_MODE, bucket=None, flag_version=7)
+    decision = Decision(
+        mode=Mode.SHADOW,
+        authority=Side.LEGACY,
+        shadow=shadow,
+        reason=Reason.BY_MODE,
+        bucket=None,
+        flag_version=7,
+        shadow_delay_s=shadow_delay_s,
+        safety=safety,
+    )
     return SubmissionRecord(submission=submission, decision=decision)
 
 

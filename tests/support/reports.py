@@ -53,4 +53,4 @@ def a_task(
 
 def a_report(*tasks: TaskReport) -> ShadowReport:
     """Of no window."""
-    return ShadowReport(since=None, until=None, generated_at=NOON, tasks=tasks)
+    return ShadowReport(generated_at=NOON, tasks=tasks)

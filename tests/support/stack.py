@@ -72,6 +72,7 @@ def running_stack(
     tasks: Mapping[str, set[str]] = SAMPLE_TASKS,
     gateway_env: Mapping[str, str] | None = None,
     ledger_url: str | None = None,
+    comparators: int = 1,
 ) -> Iterator[Stack]:
     """Everything started and known to one another, on a corner of each service of its own; stopped at the end, whatever happens.
 
@@ -111,6 +112,8 @@ def running_stack(
             event_worker=start("event worker", "event_handlers"),
             gateway=start("gateway", "gateway.cli.main", "gateway", "--port", str(port), more=gateway_env),
         )
+        for number in range(2, comparators + 1):
+            start(f"comparator {number}", "gateway.cli.main", "comparator")
         running.gateway.wait_for_http(f"{running.url}/healthz")
         running.wait_until_served(tasks)
         yield running

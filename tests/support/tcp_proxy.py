@@ -1,15 +1,16 @@
-"""A TCP proxy whose links a test can cut, freeze and refuse."""
+"""A TCP proxy whose links a test can cut, delay, freeze, half open and refuse."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["TcpProxy", "ThreadedTcpProxy", "tcp_proxy", "threaded_tcp_proxy"]
+__all__ = ["TcpProxy", "ThreadedTcpProxy", "proxied", "tcp_proxy", "threaded_tcp_proxy"]
 
 _CHUNK = 65_536
 
@@ -24,7 +25,12 @@ class TcpProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._flows = asyncio.Event()
         self._flows.set()
+        self._answers = asyncio.Event()
+        self._answers.set()
+        self.delay_s = 0.0
+        """How long every piece is on its way, in either direction."""
         self.port = 0
+        self._linked = asyncio.Event()
         self.links = 0
         """Connections accepted so far."""
 
@@ -48,9 +54,20 @@ class TcpProxy:
         """Keep links open and pass nothing on."""
         self._flows.clear()
 
+    def half_open(self) -> None:
+        """Keep links open, pass on what clients say, and nothing of what the server answers."""
+        self._answers.clear()
+
     def thaw(self) -> None:
         """Pass everything on again."""
         self._flows.set()
+        self._answers.set()
+
+    async def linked(self, count: int) -> None:
+        """Wait until so many connections have been accepted."""
+        while self.links < count:
+            self._linked.clear()
+            await self._linked.wait()
 
     async def close(self) -> None:
         """Cut and refuse for good."""
@@ -63,21 +80,28 @@ class TcpProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.links += 1
+        self._linked.set()
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:
             writer.transport.abort()
             return
         for source, sink, other in ((reader, far_writer, writer), (far_reader, writer, far_writer)):
-            task = asyncio.create_task(self._pump(source, sink, other))
+            gates = [self._flows, self._answers] if source is far_reader else [self._flows]
+            task = asyncio.create_task(self._pump(source, sink, other, gates))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, other: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, other: asyncio.StreamWriter, gates: Sequence[asyncio.Event]
+    ) -> None:
         self._writers |= {sink, other}
         with contextlib.suppress(OSError):
             while chunk := await source.read(_CHUNK):
-                await self._flows.wait()
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                for gate in gates:
+                    await gate.wait()
                 sink.write(chunk)
                 await sink.drain()
         for writer in (sink, other):
@@ -132,3 +156,12 @@ def threaded_tcp_proxy(host: str, port: int) -> Iterator[ThreadedTcpProxy]:
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def proxied(url: str, default_port: int) -> Iterator[tuple[ThreadedTcpProxy, str]]:
+    """A proxy before a service, and the service's URL through it."""
+    parts = urlsplit(url)
+    with threaded_tcp_proxy(parts.hostname or "127.0.0.1", parts.port or default_port) as proxy:
+        credentials = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        yield proxy, urlunsplit(parts._replace(netloc=f"{credentials}127.0.0.1:{proxy.port}"))

@@ -2,7 +2,8 @@
 
 For each server, in this order: the one an environment variable names (`DUALRUN_TEST_AMQP_URL`, `DUALRUN_TEST_REDIS_URL`,
 `DUALRUN_TEST_POSTGRES_URL`); one running on its standard local port; an installed one, started on a private port; one in a container; one
-from Debian's packages. What was started is stopped at the end. The exit status is the command's, or 69 when a server cannot be had.
+from Debian's packages. What was started is stopped at the end. Chromium is looked for on the PATH (`DUALRUN_TEST_CHROMIUM` names another),
+and comes from Debian's packages where there is none. The exit status is the command's, or 69 when a server cannot be had.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 
+from tools.services.browser import find_browser
 from tools.services.container import start_container
 from tools.services.debian import install_and_start
 from tools.services.found import Found, NotFound, Service
@@ -48,6 +50,7 @@ def main() -> int:
     with ExitStack() as started:
         env = dict(os.environ)
         missing = [service for service in SERVICES if not _provide(service, skipped, env, started)]
+        _provide_browser(skipped, env)
         if missing:
             _explain(missing)
             return EX_UNAVAILABLE
@@ -81,6 +84,14 @@ def _provide(service: Service, skipped: set[str], env: dict[str, str], started: 
         reasons.append(f"  {name}: {result.why}")
     print(f"{service.name}: not found\n" + "\n".join(reasons), flush=True)
     return False
+
+
+def _provide_browser(skipped: set[str], env: dict[str, str]) -> None:
+    """Only the tests of the console need one, and say so themselves where there is none."""
+    result = find_browser(install="debian" not in skipped)
+    if isinstance(result, Found):
+        env.update(result.env)
+    print(f"Chromium: {result.how if isinstance(result, Found) else 'not found: ' + result.why}", flush=True)
 
 
 def _explain(missing: list[Service]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.services.found import Found, NotFound, Service
 from tools.services.private import start_installed
 
-__all__ = ["install_and_start"]
+__all__ = ["install_and_start", "install_package"]
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 INSTALL_TIMEOUT_S = 900
@@ -20,17 +20,22 @@ INSTALL_TIMEOUT_S = 900
 
 def install_and_start(service: Service) -> Found | NotFound:
     """apt-get install the server, then start it as any installed one; the package stays."""
+    print(f"{service.name}: installing the package {service.debian_package}", flush=True)
+    return install_package(service.debian_package) or start_installed(service)
+
+
+def install_package(package: str) -> NotFound | None:
+    """apt-get install it, starting nothing. None where that went well."""
     if os.geteuid() != 0:
         return NotFound("not root, so nothing can be installed")
     if shutil.which("apt-get") is None:
         return NotFound("there is no apt-get")
-    print(f"{service.name}: installing the package {service.debian_package}", flush=True)
     with _no_start_on_install():
-        for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", service.debian_package]):
+        for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", package]):
             done = _apt_get(arguments)
             if done.returncode != 0:
                 return NotFound(f"apt-get {' '.join(arguments)} failed: {done.stderr.strip()[-400:]}")
-    return start_installed(service)
+    return None
 
 
 def _apt_get(arguments: list[str]) -> subprocess.CompletedProcess[str]:

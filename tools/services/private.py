@@ -19,7 +19,7 @@ from pathlib import Path
 from tools.services import probe
 from tools.services.found import Found, NotFound, Service
 
-__all__ = ["start_installed"]
+__all__ = ["RabbitNode", "start_installed", "start_rabbitmq_node"]
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 90.0
@@ -179,22 +179,63 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
 # --- RabbitMQ ---
 
 
-def _rabbitmq() -> Found | NotFound:
+@dataclass(slots=True)
+class RabbitNode:
+    """A RabbitMQ node with a home of its own."""
+
+    home: _Home
+    program: Path
+    env: Mapping[str, str]
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"amqp://guest:guest@{HOST}:{self.port}/"
+
+    @property
+    def ctl(self) -> str:
+        """The command line of a rabbitmqctl that speaks to it."""
+        node = {name: self.env[name] for name in ("HOME", "RABBITMQ_NODENAME", "RABBITMQ_CONF_ENV_FILE", "ERL_EPMD_PORT")}
+        return shlex.join(["env", *(f"{name}={value}" for name, value in node.items()), str(self.program.with_name("rabbitmqctl"))])
+
+    def start(self) -> str | None:
+        """Start it, or start it again on the data it left; None once it answers, else why it never did."""
+        self.home.start([str(self.program)], self.env)
+        return self.home.wait(lambda: probe.amqp_login(HOST, self.port))
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash of the machine would end it."""
+        process = self.home.processes.pop()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_TIMEOUT_S)
+
+
+def start_rabbitmq_node() -> RabbitNode | NotFound:
+    """A node of one's own; `node.home.stop()` ends it and removes its data. `NotFound` where it is not installed or does not come up."""
     program = _rabbitmq_server()
     if program is None:
         return NotFound("rabbitmq-server is not installed")
     home = _home("rabbitmq")
     port, distribution_port, epmd_port = _free_ports(3)
-    env = _rabbitmq_env(home.folder, port, distribution_port, epmd_port)
     epmd = shutil.which("epmd")
     if epmd is not None:
         # Ours, so that it ends with the node; an epmd that the node starts outlives it.
         home.start([epmd, "-port", str(epmd_port), "-address", HOST])
-    home.start([str(program)], env)
-    node = {name: env[name] for name in ("HOME", "RABBITMQ_NODENAME", "RABBITMQ_CONF_ENV_FILE", "ERL_EPMD_PORT")}
-    ctl = shlex.join(["env", *(f"{name}={value}" for name, value in node.items()), str(program.with_name("rabbitmqctl"))])
-    exported = {"DUALRUN_TEST_AMQP_URL": f"amqp://guest:guest@{HOST}:{port}/", "DUALRUN_TEST_RABBITMQCTL": ctl}
-    return _finish(home, lambda: probe.amqp_login(HOST, port), exported, str(program), port)
+    node = RabbitNode(home, program, _rabbitmq_env(home.folder, port, distribution_port, epmd_port), port)
+    reason = node.start()
+    if reason is not None:
+        home.stop()
+        return NotFound(f"{program} {reason}")
+    return node
+
+
+def _rabbitmq() -> Found | NotFound:
+    node = start_rabbitmq_node()
+    if isinstance(node, NotFound):
+        return node
+    exported = {"DUALRUN_TEST_AMQP_URL": node.url, "DUALRUN_TEST_RABBITMQCTL": node.ctl}
+    return Found(exported, f"started {node.program} on private port {node.port}, data in {node.home.folder}", node.home.stop)
 
 
 def _rabbitmq_server() -> Path | None:
