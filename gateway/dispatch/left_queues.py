@@ -26,6 +26,7 @@ from dualrun.contracts.topology import (
     service_queue,
 )
 from dualrun.inbox import RESULT_GIVEN_BACK, Change, Claim, ClaimRequest, ClaimState, Inbox, Verb, claim_id, claim_key, given_back_result
+from gateway.core.moment import as_utc
 
 __all__ = ["LeftQueues", "recall_of"]
 
@@ -158,7 +159,7 @@ def _is_ours(recalled: _Recalled, claim: Claim) -> bool:
 
 
 def _is_ahead(eta: object) -> bool:
-    return isinstance(eta, str) and datetime.fromisoformat(eta) > datetime.now(UTC)
+    return isinstance(eta, str) and as_utc(datetime.fromisoformat(eta)) > datetime.now(UTC)
 
 
 def _again(delivery: Delivery, recalled_by: int | None) -> Message:
