@@ -16,6 +16,7 @@ from dualrun import effects
 from dualrun.breakers import BreakerBoard
 from dualrun.contracts import Effect, Failure, JsonValue, Outcome, Side, SpanRecord, State, typed_json
 from dualrun.effects.answer_store import keep, look_up
+from dualrun.effects.answers import Recording
 from dualrun.telemetry import execution_span
 from event_handlers.arrival import Arrival
 from event_handlers.circuit_guard import CircuitGuard
@@ -50,8 +51,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     spans_dropped: int
     answers_dropped: int
     calls_unknown: int
+    recording: Recording | None
+    """What the outside answered, where a shadow will ask."""
     started_at: datetime
     elapsed_ms: float
+
+    def keep_answers(self, *, is_last: bool) -> None:
+        """Have its shadow find what the outside answered; `is_last` where no attempt follows."""
+        identity = self.arrival.submission_id
+        if self.recording is not None and identity is not None:
+            keep(identity, self.recording, attempt=self.arrival.attempt, is_last=is_last)
 
     def outcome(self, submission_id: str) -> Outcome:
         """The outcome, if this was the last attempt."""
@@ -114,7 +123,7 @@ async def make_attempt(
         _capture(arrival) as run,
     ):
         if run is not None and run.shadow:
-            await asyncio.to_thread(look_up, run)
+            await asyncio.to_thread(look_up, run, arrival.attempt)
             # The look-up is not the handler's time.
             began = time.perf_counter()
         try:
@@ -131,7 +140,6 @@ async def make_attempt(
             trace.failed(type(error).__name__)
         if run is not None:
             await run.finish()
-            keep(run)
     return Attempt(
         arrival=arrival,
         value=value,
@@ -142,6 +150,7 @@ async def make_attempt(
         spans_dropped=trace.dropped,
         answers_dropped=run.answers_dropped if run is not None else 0,
         calls_unknown=run.calls_unknown if run is not None else 0,
+        recording=run.recorder.recording() if run is not None and run.recorder is not None else None,
         started_at=started_at,
         elapsed_ms=elapsed_ms,
     )

@@ -231,6 +231,7 @@ class Processor:
             await self._park(delivery, error.delay_s, "deferred")
             return
         delay_s = None if error is None else handler.policy.next_delay_s(arrival.attempt, error)
+        attempt.keep_answers(is_last=delay_s is None)
         if delay_s is not None:
             told = {**_named(arrival), "attempt": arrival.attempt, "delay_s": delay_s, "error": type(error).__name__}
             log.info("event_retried", extra=told)

@@ -81,7 +81,7 @@ class Runs:
             )
         )
         if captured.shadow:
-            look_up(captured)
+            look_up(captured, ticket.attempts)
         trace = _span(stack, ticket)
         self._running[task_id, threading.get_ident()] = _Run(ticket, stack, captured, trace, time.monotonic())
 
@@ -108,7 +108,9 @@ class Runs:
                 run.trace.failed(ending.failure.kind)
         finally:
             run.stack.close()
-        keep(run.execution)
+        if run.execution.recorder is not None:
+            recording = run.execution.recorder.recording()
+            keep(run.ticket.submission_id, recording, attempt=run.ticket.attempts, is_last=ending is not None)
         if ending is not None:
             self._record(_outcome(run, ending, ended_at, elapsed_ms))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from dualrun.effects.answers import Answers, MemoryAnswers, Replay
+from dualrun.effects.answers import Answers, MemoryAnswers, Recording, Replay
 from dualrun.effects.execution import Execution
 from dualrun.settings import WorkerSettings
 
@@ -21,14 +21,13 @@ def _store() -> Answers:
     return RedisAnswers(settings.redis_url, settings.redis_prefix)
 
 
-def keep(run: Execution) -> None:
-    """The authority's run is over: keep what the outside answered it, where a shadow will ask."""
-    if run.recorder is not None:
-        _store().put(run.submission_id, run.recorder.recording())
+def keep(submission_id: str, recording: Recording, *, attempt: int, is_last: bool) -> None:
+    """An attempt of the authority's is over: keep what the outside answered it. Never raises."""
+    _store().put(submission_id, recording, attempt=attempt, is_last=is_last)
 
 
-def look_up(run: Execution) -> None:
-    """A shadow is about to run: give it what the authority was answered, if that has ended. May block for a short time; never raises."""
-    recording = _store().get(run.submission_id)
+def look_up(run: Execution, attempt: int) -> None:
+    """A shadow's attempt is about to run: give it what the authority's was answered, if that is over. May block shortly; never raises."""
+    recording = _store().get(run.submission_id, attempt)
     if recording is not None:
         run.replay = Replay(recording.answers, complete=recording.complete)

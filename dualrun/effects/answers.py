@@ -47,14 +47,18 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Answers(Protocol):
-    """Where recordings wait for the shadow. Both methods may block for a moment, and neither raises: without answers a shadow runs too."""
+    """Where recordings wait for the shadow. Both methods may block for a moment, and neither raises: without answers a shadow runs too.
 
-    def put(self, submission_id: str, recording: Recording) -> None:
-        """Keep it for `KEPT_S` seconds."""
+    Each attempt has a recording of its own: a shadow that is quicker than the authority's retries would be given the first refusal again
+    and again, and give up where the authority does not.
+    """
+
+    def put(self, submission_id: str, recording: Recording, *, attempt: int, is_last: bool) -> None:
+        """Keep what an attempt was answered for `KEPT_S` seconds; attempts count from 1."""
         ...
 
-    def get(self, submission_id: str) -> Recording | None:
-        """The recording; None while the authority has not ended, or none was kept."""
+    def get(self, submission_id: str, attempt: int) -> Recording | None:
+        """Of the same attempt, or of the last where the authority needed no more; None while that has not ended, or none was kept."""
         ...
 
 
@@ -62,15 +66,20 @@ class MemoryAnswers:
     """Recordings of this process alone, the newest thousand: for the embedded mode, where both sides run in one."""
 
     def __init__(self) -> None:
-        self._recordings: OrderedDict[str, Recording] = OrderedDict()
+        self._recordings: OrderedDict[tuple[str, int], Recording] = OrderedDict()
+        self._last: OrderedDict[str, int] = OrderedDict()
 
-    def put(self, submission_id: str, recording: Recording) -> None:
-        self._recordings[submission_id] = recording
-        if len(self._recordings) > _MEMORY_MAX:
-            self._recordings.popitem(last=False)
+    def put(self, submission_id: str, recording: Recording, *, attempt: int, is_last: bool) -> None:
+        self._recordings[submission_id, attempt] = recording
+        if is_last:
+            self._last[submission_id] = attempt
+        for kept in (self._recordings, self._last):
+            if len(kept) > _MEMORY_MAX:
+                kept.popitem(last=False)
 
-    def get(self, submission_id: str) -> Recording | None:
-        return self._recordings.get(submission_id)
+    def get(self, submission_id: str, attempt: int) -> Recording | None:
+        last = self._last.get(submission_id, attempt)
+        return self._recordings.get((submission_id, min(attempt, last)))
 
 
 class Recorder:

@@ -187,16 +187,26 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 
 async def test_a_store_gives_back_what_was_kept(answers: Answers) -> None:
     recording = Recording(answers=(Answer(kind="http", key="GET a", payload={"a": 1}, content={"status": 200}),), dropped=2)
-    assert answers.get("s") is None
-    answers.put("s", recording)
-    await becomes(partial(asyncio.to_thread, answers.get, "s"), recording)
-    assert answers.get("other") is None
+    assert answers.get("s", 1) is None
+    answers.put("s", recording, attempt=1, is_last=True)
+    await becomes(partial(asyncio.to_thread, answers.get, "s", 1), recording)
+    assert answers.get("other", 1) is None
+
+
+async def test_each_attempt_has_the_answers_of_the_same_attempt_and_one_more_those_of_the_last(answers: Answers) -> None:
+    refused, taken = (Recording(answers=(Answer(kind="http", key="POST a", content={"status": status}),)) for status in (503, 201))
+    answers.put("s", refused, attempt=1, is_last=False)
+    await becomes(partial(asyncio.to_thread, answers.get, "s", 1), refused)
+    assert answers.get("s", 2) is None
+    answers.put("s", taken, attempt=2, is_last=True)
+    await becomes(partial(asyncio.to_thread, answers.get, "s", 2), taken)
+    assert [answers.get("s", attempt) for attempt in (1, 3)] == [refused, taken]
 
 
 def test_a_store_out_of_reach_stops_nobody() -> None:
     away = RedisAnswers("redis://127.0.0.1:1/0", "p:")
-    away.put("s", Recording())
-    assert away.get("s") is None
+    away.put("s", Recording(), attempt=1, is_last=True)
+    assert away.get("s", 1) is None
 
 
 def test_the_legacy_worker_keeps_what_its_shadow_will_ask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +222,42 @@ def test_the_legacy_worker_keeps_what_its_shadow_will_ask(monkeypatch: pytest.Mo
     runs.ended(task_id, "SUCCESS", None)
     assert recorded == ["created"]
     assert effect("custom", "k")
+
+
+@pytest.mark.parametrize("authority", ["legacy", "events"])
+async def test_a_shadow_quicker_than_the_authoritys_retries_is_not_given_its_refusal_again(authority: str) -> None:
+    submission_id, seen = str(uuid.uuid4()), []
+    for attempt, answer in ((1, "busy"), (2, None)):
+        if answer is not None:
+            await _authority_is_refused(authority, submission_id, answer)
+        task_id, runs = str(uuid.uuid4()), Runs(lambda _: None)
+        runs.began(task_id, {HEADER_SUBMISSION_ID: submission_id, "task": "t", HEADER_ROLE: "shadow", "retries": attempt - 1})
+        run = current_execution()
+        assert run is not None
+        seen.append(None if run.replay is None else run.replay.take("custom", "k", None))
+        runs.ended(task_id, "RETRY", None)
+    assert seen == ["busy", None]
+
+
+async def _authority_is_refused(side: str, submission_id: str, answer: str) -> None:
+    if side == "legacy":
+        task_id, runs = str(uuid.uuid4()), Runs(lambda _: None)
+        runs.began(task_id, {HEADER_SUBMISSION_ID: submission_id, "task": "t", HEADER_SHADOWED: "1"})
+        _note_answer(answer)
+        runs.ended(task_id, "RETRY", None)
+        return
+
+    @handler("t")
+    async def refused() -> None:
+        _note_answer(answer)
+        raise OSError(answer)
+
+    event = Event(id=submission_id, type="t", source="/test", time=datetime.now(UTC))
+    defined = handler_of(refused)
+    assert defined is not None
+    arrival = Arrival(event=event, role=Role.AUTHORITY, submission_id=submission_id, shadowed=True)
+    attempt = await make_attempt(defined, arrival, EventPublisher(MemoryBroker(), "/test"), CircuitGuard())
+    attempt.keep_answers(is_last=False)
 
 
 def test_an_outcome_tells_which_answers_were_not_kept_and_which_calls_are_unknown() -> None:
