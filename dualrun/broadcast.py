@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections.abc import Callable
 
+from dualrun.background import cancelled
 from dualrun.broker import Broker, Consumer, Delivery, Message
 from dualrun.broker.flags_topology import flags_topology
 from dualrun.contracts.topology import FLAGS_EXCHANGE
@@ -44,10 +44,7 @@ class Broadcast:
 
     async def stop(self) -> None:
         """Listen no more."""
-        if self._starting is not None:
-            self._starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._starting
+        await cancelled(self._starting)
         if self._consumer is not None:
             await self._consumer.cancel()
 

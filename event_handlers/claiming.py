@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from dualrun.background import cancelled
 from dualrun.inbox import Change, Claim, ClaimRequest, ClaimState, Inbox, InboxUnavailable, Verb, claim_key
 
 __all__ = ["ClaimDesk", "Ticket"]
@@ -105,10 +105,7 @@ class ClaimDesk:
 
     async def stop(self) -> None:
         """Send what is still owed. What is held is freed by its lease."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewing
+        await cancelled(self._renewing)
         await self._claims.finish()
         await self._looks.finish()
         await self._changes.finish()

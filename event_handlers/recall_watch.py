@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import msgspec
 
+from dualrun.background import cancelled
 from dualrun.broadcast import Broadcast
 from dualrun.broker import Broker, Delivery, Topology
 from dualrun.contracts import Side
@@ -70,9 +71,7 @@ class RecallWatch:
         """Hear no more."""
         if self._broadcast is not None:
             await self._broadcast.stop()
-        for task in self._watching:
-            task.cancel()
-        await asyncio.gather(*self._watching, return_exceptions=True)
+        await cancelled(*self._watching)
 
     def _notice(self, body: bytes) -> None:
         with contextlib.suppress(msgspec.MsgspecError):

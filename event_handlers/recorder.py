@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from dualrun.background import cancelled
 from dualrun.broker import Broker, Delivery, Message, Outgoing
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import Failure, Outcome, State, encode_records
@@ -122,10 +123,7 @@ class Recorder:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._nothing.wait()
-        if self._running is not None:
-            self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
+        await cancelled(self._running)
         for outcome, delivery, _ in self._pending:
             log.warning("outcome_put_back", extra={"submission_id": outcome.submission_id, "task": outcome.task})
             delivery.requeue()

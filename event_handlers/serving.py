@@ -17,6 +17,7 @@ import msgspec
 
 from dualrun import effects, telemetry
 from dualrun.announce import Announcer
+from dualrun.background import cancelled
 from dualrun.breakers import BreakerBoard
 from dualrun.broadcast import Broadcast
 from dualrun.broker.rabbitmq import RabbitBroker
@@ -219,8 +220,7 @@ async def _unless(event: asyncio.Event, work: Coroutine[object, object, None]) -
     await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not working.done():
-        working.cancel()
-        await asyncio.wait({working})
+        await cancelled(working)
         return False
     working.result()
     return True

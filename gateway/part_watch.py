@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from dualrun.background import cancelled
 from dualrun.broker import Broker
 from dualrun.contracts.topology import RECORDS_QUEUE, REDIRECT_QUEUE, dead_letter_queue, service_queue, shadow_queue
 from dualrun.errors import BrokerError
@@ -49,10 +50,7 @@ class PartWatch(Collector):
 
     async def stop(self) -> None:
         """Look no more."""
-        if self._running is not None:
-            self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
+        await cancelled(self._running)
 
     async def look(self) -> None:
         """Look once."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.installation import PartFacts
 
 __all__ = ["RedisChannel"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
+from dualrun.background import cancelled
 from dualrun.broker.amqp_frame import Content, encode_content, publish_method
 from dualrun.broker.port import Consumer, Message, OnDelivery, Outgoing, QueueDepth, Topology
 from dualrun.broker.rabbitmq_consumer import RabbitConsumer
@@ -66,11 +66,7 @@ class RabbitBroker:
         self._publishing = self._requesting = None
         await self._publisher.drain(self._confirm_wait_s)
         await self._requester.drain(self._confirm_wait_s)
-        for task in (publishing, requesting):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await cancelled(publishing, requesting)
         await self._keeper.close()
 
     async def declare(self, topology: Topology) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ import aiormq.abc
 from aio_pika.abc import AbstractQueue
 from aio_pika.exceptions import AMQPChannelError
 
+from dualrun.background import cancelled
 from dualrun.broker.amqp_frame import DeliverArguments, parse_deliver, parse_message
 from dualrun.broker.port import Message, OnDelivery
 from dualrun.broker.rabbitmq_link import Link, backoff_s
@@ -241,9 +241,7 @@ class RabbitConsumer:
         task, self._task = self._task, None
         if task is None:
             return None
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await cancelled(task)
         return None if self._session is None or self._session.ended.done() else self._session
 
     async def leave(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable
 
+from dualrun.background import cancelled
 from dualrun.broker.rabbitmq_link import Link, backoff_s
 from dualrun.errors import BrokerUnavailable
 
@@ -57,10 +57,7 @@ class LinkKeeper:
     async def close(self) -> None:
         """Let the link go."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await cancelled(task)
         self._is_up.clear()
         if self._link is not None:
             await self._link.close()

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
+from dualrun.background import cancelled
 from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.errors import ConfigurationError
 from dualrun.health import HealthProtocol
@@ -83,10 +84,7 @@ async def _serve(settings: WorkerSettings, redis_url: str, options: argparse.Nam
             running.result()
     finally:
         stopping.cancel()
-        # redis-py swallows a cancellation that arrives together with an answer: it is asked for until it is heard.
-        while not running.done():
-            running.cancel()
-            await asyncio.wait({running}, timeout=_CANCEL_AGAIN_S)
+        await cancelled(running)
         await broker.close()
         await ticks.close()
 

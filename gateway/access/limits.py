@@ -17,7 +17,7 @@ from typing import Protocol, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.access import Identity
 from gateway.core.errors import StoreUnavailable, TooManyRequests
 

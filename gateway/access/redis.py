@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.access import AccessList, AccessSnapshot
 from gateway.core.errors import StoreUnavailable
 from gateway.disk import replace_file

@@ -11,7 +11,7 @@ from typing import cast
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import CallerAct
 

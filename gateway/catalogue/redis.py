@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from dualrun.announce_redis import catalogue_channel, catalogue_key, read_task, read_worker, workers_key
+from dualrun.background import cancelled
 from dualrun.contracts import ServedTask, Side
-from gateway.cancellation import cancelled
 from gateway.catalogue.snapshot import CatalogueSnapshot, LiveWorker
 from gateway.core.known_worker import KnownWorker
 from gateway.disk import replace_file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ import msgspec
 from kombu.exceptions import KombuError
 from kombu.serialization import loads
 
+from dualrun.background import cancelled
 from dualrun.broker import Broker, Consumer, Delivery, HeaderValue, Message
 from dualrun.broker.headers import fresh_headers
 from dualrun.broker.redirect_topology import REDIRECT_TOPOLOGY
@@ -136,10 +136,7 @@ class RedirectConsumer:
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing further; what is in hand is finished within the time, or goes back."""
-        if self._starting is not None:
-            self._starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._starting
+        await cancelled(self._starting)
         if self._consumer is not None:
             await self._consumer.cancel()
         if self._working:

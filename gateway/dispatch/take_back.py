@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
+from dualrun.background import cancelled
 from dualrun.broker import Broker
 from dualrun.contracts import Side
 from dualrun.contracts.recall import WorkerCounts
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.25
 _FIND_EVERY_S = 10.0
+_GIVE_BACK_S = 2.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -66,10 +68,7 @@ class TakeBack:
 
     async def stop(self) -> None:
         """Look no more; what is in hand goes back."""
-        if self._looking is not None:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
+        await cancelled(self._looking, again_s=_GIVE_BACK_S)
 
     async def look(self) -> None:
         """Take back what is left alone now."""

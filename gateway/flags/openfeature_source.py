@@ -20,9 +20,9 @@ from openfeature.event import EventDetails, ProviderEvent
 from openfeature.exception import ErrorCode
 from openfeature.provider import AbstractProvider
 
+from dualrun.background import cancelled
 from dualrun.contracts import Mode
 from dualrun.errors import ConfigurationError
-from gateway.cancellation import cancelled
 from gateway.core.errors import FlagConflict, FlagRejected, FlagsFileRejected, StoreUnavailable
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.ports import FlagStore

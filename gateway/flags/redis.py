@@ -21,9 +21,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from dualrun.background import cancelled
 from dualrun.broadcast import Broadcast
 from dualrun.flags_redis import flags_channel, flags_key
-from gateway.cancellation import cancelled
 from gateway.core.errors import FlagConflict, StoreUnavailable
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot

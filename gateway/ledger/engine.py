@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from dualrun.background import cancelled
 from gateway.core.errors import StoreUnavailable
 from gateway.ledger.database import create_ledger_engine
 from gateway.ledger.migrations import upgrade
@@ -35,10 +35,7 @@ async def open_engine(url: str, *, pool_size: int = 5) -> AsyncIterator[AsyncEng
             upgrading = asyncio.create_task(_upgrade_when_there(url), name="upgrade the ledger")
         yield engine
     finally:
-        if upgrading is not None:
-            upgrading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await upgrading
+        await cancelled(upgrading)
         await engine.dispose()
 
 

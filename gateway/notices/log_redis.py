@@ -15,7 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.errors import StoreUnavailable
 from gateway.core.notice import Logged, Notice, NoticeType
 from gateway.notices.log_memory import KEPT, Appended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.errors import StoreUnavailable
 from gateway.core.notice import NoticeType, notice_of_verdict, notice_of_version
 from gateway.core.ports import FlagStore, GateNotices, NoticeLog

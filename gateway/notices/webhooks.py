@@ -18,7 +18,7 @@ from contextlib import suppress
 import httpx
 import msgspec
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.errors import StoreUnavailable
 from gateway.core.notice import Logged, Notice
 from gateway.core.ports import NoticeLog, WebhookLeases

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from gateway.cancellation import cancelled
+from dualrun.background import cancelled
 from gateway.core.audit import AuditEntry, AuditPage, AuditQuery
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports.audit import AuditLedger, AuditSpool

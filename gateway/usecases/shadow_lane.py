@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dualrun.background import cancelled
 from dualrun.contracts import ServedTask, Side, Work
 from gateway.core.ports import Dispatcher
 
@@ -61,10 +62,7 @@ class ShadowLane:
             await asyncio.wait_for(self._idle.wait(), drain_s)
         self.counts.shed += len(self._waiting)
         self._waiting.clear()
-        if self._runner is not None:
-            self._runner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._runner
+        await cancelled(self._runner)
 
     async def _run(self) -> None:
         while True:
