@@ -159,7 +159,13 @@ def _is_ours(recalled: _Recalled, claim: Claim) -> bool:
 
 
 def _is_ahead(eta: object) -> bool:
-    return isinstance(eta, str) and as_utc(datetime.fromisoformat(eta)) > datetime.now(UTC)
+    """Not where it cannot be read: whoever takes the message next says so, and one message must not keep the others here."""
+    if not isinstance(eta, str):
+        return False
+    try:
+        return as_utc(datetime.fromisoformat(eta)) > datetime.now(UTC)
+    except ValueError:
+        return False
 
 
 def _again(delivery: Delivery, recalled_by: int | None) -> Message:

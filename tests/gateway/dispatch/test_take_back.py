@@ -126,6 +126,7 @@ async def test_what_a_flag_version_recalls_goes_back_and_the_rest_stays(world: W
     await world.put("of another task", task=OTHER)
     await world.put("between two attempts", headers={HEADER_ATTEMPT: "2"})
     await world.put("scheduled", queue=world.waiting.name, headers={HEADER_ETA: in_an_hour})
+    await world.put("scheduled at no time", queue=world.waiting.name, headers={HEADER_ETA: "soon"})
     await world.put("scheduled in no zone", queue=world.waiting.name, headers={HEADER_ETA: "2040-01-01T00:00:00"})
     await world.put("deferred", queue=world.waiting.name)
     await world.put("for another service", headers={HEADER_SERVICE: "other"})
@@ -133,14 +134,14 @@ async def test_what_a_flag_version_recalls_goes_back_and_the_rest_stays(world: W
     await world.inbox.change([Change(Verb.COMPLETE, claim_key(world.queue, "done before"), "t", b"")])
     world.catalogue.withdraw(world.announcement)
     await world.gateway("g").look()
-    await becomes(world.depths, [5, 1, 302])
+    await becomes(world.depths, [5, 2, 302])
     assert [(counts.version, counts.given_back, counts.waiting) for counts in world.told] == [(VERSION, 302, 0)]
     given_back = await world.taken_from(REDIRECT_QUEUE, 302)
     assert set(given_back) == {"scheduled", "scheduled in no zone", *(f"recalled {number}" for number in range(300))}
     assert {message.headers[HEADER_RECALLED_BY] for message in given_back.values()} == {str(VERSION)}
     left = {"newer", "of another task", "between two attempts", "for another service", "done before"}
     assert set(await world.taken_from(world.queue, 5)) == left
-    assert set(await world.taken_from(world.waiting.name, 1)) == {"deferred"}
+    assert set(await world.taken_from(world.waiting.name, 2)) == {"deferred", "scheduled at no time"}
     (claim,) = await world.inbox.claim([ClaimRequest(claim_key(world.queue, "recalled 1"), "late", 1)])
     assert claim.result == b"b7", "a second copy of it is given back by whoever gets it"
 
