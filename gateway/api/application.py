@@ -26,7 +26,6 @@ from gateway.api import (
     gate_route,
     gate_view,
     in_flight_route,
-    openapi,
     operation_route,
     report_route,
     rollback_route,
@@ -35,6 +34,7 @@ from gateway.api import (
 )
 from gateway.api.direct import DirectRoutes
 from gateway.api.guard import Guard
+from gateway.api.openapi.document import document
 from gateway.api.problem import Problem, add_problem_handlers
 from gateway.api.route_access import Declared, RouteTable, declared
 from gateway.api.services import Services
@@ -154,7 +154,7 @@ def _framework(lifespan: Lifespan[FastAPI] | None) -> tuple[FastAPI, list[Declar
         app.include_router(router, prefix=prefix)
         served += declared(router.routes, prefix)
     add_problem_handlers(app)
-    app.openapi = partial(openapi.document, app, _TYPES)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    app.openapi = partial(document, app, _TYPES)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app, served
 
 

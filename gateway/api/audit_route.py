@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from gateway.api import openapi
+from gateway.api.openapi.access import READ_AUDIT
 from gateway.api.services import services_of
 from gateway.core.audit import AuditEntry, AuditQuery
 
@@ -29,7 +29,7 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@router.get("/audit", response_class=Response, **openapi.READ_AUDIT)
+@router.get("/audit", response_class=Response, **READ_AUDIT)
 async def read(
     request: Request,
     actor: _Actor = None,

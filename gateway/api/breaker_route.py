@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from dualrun.breakers import SharedBreaker
-from gateway.api import openapi
+from gateway.api.openapi.operations import READ_BREAKERS
 from gateway.api.services import services_of
 
 __all__ = ["BreakersView", "router"]
@@ -24,7 +24,7 @@ class BreakersView(msgspec.Struct, frozen=True, kw_only=True):
     breakers: tuple[SharedBreaker, ...]
 
 
-@router.get("/breakers", response_class=Response, **openapi.READ_BREAKERS)
+@router.get("/breakers", response_class=Response, **READ_BREAKERS)
 async def breakers(request: Request, service: _Service = None) -> Response:
     """Circuit breakers that event workers asked for within a day, by service and name. Workers without Redis share none."""
     found = await services_of(request).breakers.read()

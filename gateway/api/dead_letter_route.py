@@ -8,9 +8,9 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from dualrun.contracts import JsonObject
-from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.caller import author_of
+from gateway.api.openapi.operations import DISCARD_DEAD_LETTER, READ_DEAD_LETTER, READ_DEAD_LETTERS, REPLAY_DEAD_LETTER
 from gateway.api.services import services_of
 from gateway.core.dead_letter import DeadLetter
 
@@ -51,7 +51,7 @@ class DiscardBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 _decoder = msgspec.json.Decoder(DiscardBody)
 
 
-@router.get("/dead-letters", response_class=Response, **openapi.READ_DEAD_LETTERS)
+@router.get("/dead-letters", response_class=Response, **READ_DEAD_LETTERS)
 async def of_service(request: Request, service: _Service = "shop") -> Response:
     """Dead letters of a service, oldest first, up to a thousand a queue. Looking at them takes none away."""
     letters = await services_of(request).dead_letters.of_service(service)
@@ -59,19 +59,19 @@ async def of_service(request: Request, service: _Service = "shop") -> Response:
     return _answer(DeadLettersView(dead_letters=lines))
 
 
-@router.get("/dead-letters/{queue}/{id}", response_class=Response, **openapi.READ_DEAD_LETTER)
+@router.get("/dead-letters/{queue}/{id}", response_class=Response, **READ_DEAD_LETTER)
 async def one(request: Request, queue: _Queue, id: _Id) -> Response:  # noqa: A002 - the name in the path
     """One with its headers, its body, and the traceback where a handler failed."""
     return _answer(await services_of(request).dead_letters.one(queue, id))
 
 
-@router.post("/dead-letters/{queue}/{id}/replay", response_class=Response, **openapi.REPLAY_DEAD_LETTER)
+@router.post("/dead-letters/{queue}/{id}/replay", response_class=Response, **REPLAY_DEAD_LETTER)
 async def replay(request: Request, queue: _Queue, id: _Id) -> Response:  # noqa: A002
     """Send it back to its queue, under its id and with all its attempts before it. It is gone from here once that is confirmed."""
     return _answer(await services_of(request).dead_letters.replay(queue, id, author=author_of(request, "")))
 
 
-@router.post("/dead-letters/{queue}/{id}/discard", response_class=Response, **openapi.DISCARD_DEAD_LETTER)
+@router.post("/dead-letters/{queue}/{id}/discard", response_class=Response, **DISCARD_DEAD_LETTER)
 async def discard(request: Request, queue: _Queue, id: _Id) -> Response:  # noqa: A002
     """Delete it for good; the reason is logged."""
     services = services_of(request)

@@ -9,9 +9,9 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from dualrun.contracts import Decision, JsonObject, Outcome
-from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.caller import author_of
+from gateway.api.openapi.evidence import READ_DIFFERENCE, READ_DIFFERENCES, TRIAGE_DIFFERENCE
 from gateway.api.services import services_of
 from gateway.core.report import DifferenceGroup, SubmissionView
 from gateway.core.triage import TriageState
@@ -67,14 +67,14 @@ _Task = Annotated[str | None, Query(description="One task; every task where left
 _State = Annotated[TriageState | None, Query(description="Only groups in this state.")]
 
 
-@router.get("/differences", response_class=Response, **openapi.READ_DIFFERENCES)
+@router.get("/differences", response_class=Response, **READ_DIFFERENCES)
 async def every(request: Request, task: _Task = None, triage: _State = None) -> Response:
     """The difference groups no rule hides."""
     groups = await services_of(request).differences.every(task, triage)
     return _answer(DifferencesView(groups=tuple(map(_group, groups))))
 
 
-@router.get("/differences/{fingerprint}", response_class=Response, **openapi.READ_DIFFERENCE)
+@router.get("/differences/{fingerprint}", response_class=Response, **READ_DIFFERENCE)
 async def one(request: Request, fingerprint: _Fingerprint) -> Response:
     """One group; of its samples the decision, both outcomes and both traces, as long as they are kept."""
     group, submissions = await services_of(request).differences.one(fingerprint)
@@ -86,7 +86,7 @@ def _group(group: DifferenceGroup) -> JsonObject:
     return {"task": group.task, **group_json(group)}
 
 
-@router.put("/differences/{fingerprint}", response_class=Response, **openapi.TRIAGE_DIFFERENCE)
+@router.put("/differences/{fingerprint}", response_class=Response, **TRIAGE_DIFFERENCE)
 async def say(request: Request, fingerprint: _Fingerprint) -> Response:
     """Say that a group is known, or fixed. One that is seen again after it was called fixed is `reopened`."""
     services = services_of(request)

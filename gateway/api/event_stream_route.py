@@ -13,7 +13,7 @@ import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
-from gateway.api import openapi
+from gateway.api.openapi.evidence import READ_EVENTS
 from gateway.api.problem import BadRequest
 from gateway.api.services import services_of
 from gateway.core.errors import FieldError, StoreUnavailable
@@ -33,7 +33,7 @@ _After = Annotated[str | None, Query(description="As Last-Event-ID, for clients 
 _Types = Annotated[list[NoticeType] | None, Query(alias="type", description="Only these types.")]
 
 
-@router.get("/events", response_class=Response, **openapi.READ_EVENTS)
+@router.get("/events", response_class=Response, **READ_EVENTS)
 async def stream(request: Request, last_event_id: _Last = None, after: _After = None, types: _Types = None) -> Response:
     """Flag versions and gate verdicts as they happen, on and on. The latest 10,000 are kept for clients that come back."""
     notices = services_of(request).notice_log

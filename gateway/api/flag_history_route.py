@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from gateway.api import openapi
 from gateway.api.flag_view import HistoryView, VersionEntry, VersionView, flags_view_of
+from gateway.api.openapi.flags import READ_FLAG_HISTORY, READ_FLAG_VERSION
 from gateway.api.services import services_of
 from gateway.usecases.read_flag_history import VersionRead
 
@@ -23,7 +23,7 @@ _Version = Annotated[int, Path(ge=1, le=_VERSION_MAX, description="Number of the
 _Against = Annotated[int | None, Query(ge=1, le=_VERSION_MAX, description="Tell `changes` from this version; left out: the one before.")]
 
 
-@router.get("/flags/history", response_class=Response, **openapi.READ_FLAG_HISTORY)
+@router.get("/flags/history", response_class=Response, **READ_FLAG_HISTORY)
 async def read_history(request: Request, cursor: _Cursor = None, limit: _Limit = 50) -> Response:
     """Who changed which flags, when, why and through what; newest first. The store keeps the last 500 versions."""
     page = await services_of(request).flag_history.page(before=cursor, limit=limit)
@@ -31,7 +31,7 @@ async def read_history(request: Request, cursor: _Cursor = None, limit: _Limit =
     return Response(_encode(view), media_type="application/json")
 
 
-@router.get("/flags/history/{version}", response_class=Response, **openapi.READ_FLAG_VERSION)
+@router.get("/flags/history/{version}", response_class=Response, **READ_FLAG_VERSION)
 async def read_version(request: Request, version: _Version, against: _Against = None) -> Response:
     """All flags of one version, and what differs from another."""
     read = await services_of(request).flag_history.version(version, against=against)

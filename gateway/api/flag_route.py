@@ -8,12 +8,12 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.caller import author_of
 from gateway.api.flag_body import FlagBody, FlagsBody, evidence_of, flag_of, flags_of
 from gateway.api.flag_view import FlagsChangeView, FlagSetView, FlagsView, FlagView, flags_view_of, view_of
 from gateway.api.in_flight_route import WaitS
+from gateway.api.openapi.flags import READ_FLAG, READ_FLAGS, SET_FLAG, SET_FLAGS
 from gateway.api.problem import BadRequest
 from gateway.api.services import services_of
 from gateway.core.errors import FieldError, FlagConflict, NotFound
@@ -31,7 +31,7 @@ _decoder = msgspec.json.Decoder(FlagBody)
 _all_decoder = msgspec.json.Decoder(FlagsBody)
 
 
-@router.get("/flags", response_class=Response, **openapi.READ_FLAGS)
+@router.get("/flags", response_class=Response, **READ_FLAGS)
 async def read_all(request: Request) -> Response:
     """Every flag in force; the ETag is their version."""
     snapshot = services_of(request).flags.snapshot
@@ -46,7 +46,7 @@ async def read_all(request: Request) -> Response:
     return _answer(view, snapshot)
 
 
-@router.get("/flags/{task}", response_class=Response, **openapi.READ_FLAG)
+@router.get("/flags/{task}", response_class=Response, **READ_FLAG)
 async def read_one(request: Request, task: str) -> Response:
     """The flag in force for a task: its own, or the longest glob that matches it."""
     snapshot = services_of(request).flags.snapshot
@@ -56,7 +56,7 @@ async def read_one(request: Request, task: str) -> Response:
     return _answer(view_of(flag, snapshot), snapshot)
 
 
-@router.put("/flags/{task}", response_class=Response, **openapi.SET_FLAG)
+@router.put("/flags/{task}", response_class=Response, **SET_FLAG)
 async def set_one(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
     """Set the flag of a task, or of a glob of tasks, on every gateway. With `If-Match` it is refused when somebody else was first.
 
@@ -81,7 +81,7 @@ async def set_one(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
     return _answer(FlagSetView(**shown, in_flight=in_flight), snapshot)
 
 
-@router.put("/flags", response_class=Response, **openapi.SET_FLAGS)
+@router.put("/flags", response_class=Response, **SET_FLAGS)
 async def set_all(request: Request, dry_run: _DryRun = False, wait_s: WaitS = 0.0) -> Response:
     """Make these all the flags there are, on every gateway. `If-Match` is required: flags somebody else has set meanwhile would be lost."""
     services = services_of(request)

@@ -7,13 +7,13 @@ from typing import Annotated, TypeVar
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.caller import author_of
 from gateway.api.flag_body import ChangeMade, evidence_of
 from gateway.api.flag_route import check_task, etag_of
 from gateway.api.gate_view import StepView, gate_view_of
 from gateway.api.in_flight_route import WaitS
+from gateway.api.openapi.steps import HOLD, PROMOTE, READ_GATE
 from gateway.api.services import Services, services_of
 from gateway.core.errors import FieldError, FlagRejected
 from gateway.core.flag_change import FlagChange
@@ -57,7 +57,7 @@ _promote_decoder = msgspec.json.Decoder(PromoteBody)
 _hold_decoder = msgspec.json.Decoder(HoldBody)
 
 
-@router.get("/flags/{task}/gate", response_class=Response, **openapi.READ_GATE)
+@router.get("/flags/{task}/gate", response_class=Response, **READ_GATE)
 async def read_gate(request: Request, task: str) -> Response:
     """Where a task stands, what is proven so far, what is still missing, and what a step forward or a rollback would change.
 
@@ -70,7 +70,7 @@ async def read_gate(request: Request, task: str) -> Response:
     return Response(_encode(view), media_type="application/json", headers=etag_of(reading.snapshot))
 
 
-@router.post("/flags/{task}/promote", response_class=Response, **openapi.PROMOTE)
+@router.post("/flags/{task}/promote", response_class=Response, **PROMOTE)
 async def promote(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
     """Take a task one step forward, where the evidence allows it; or with `force` and a reason. Any step back needs neither.
 
@@ -92,7 +92,7 @@ async def promote(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
     return _answer(done, await services.read_in_flight.moved_by(done.snapshot, wait_s=wait_s))
 
 
-@router.post("/flags/{task}/hold", response_class=Response, **openapi.HOLD)
+@router.post("/flags/{task}/hold", response_class=Response, **HOLD)
 async def hold(request: Request, task: str) -> Response:
     """Keep a task where it is: nobody takes it forward, the gate included, until `held: false` releases it. It may be repeated."""
     check_task(task)

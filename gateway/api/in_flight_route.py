@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from gateway.api import openapi
+from gateway.api.openapi.steps import READ_IN_FLIGHT
 from gateway.api.services import services_of
 from gateway.usecases.in_flight import InFlightCounts
 from gateway.usecases.read_in_flight import newest_recall
@@ -26,7 +26,7 @@ class InFlightView(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: InFlightCounts
 
 
-@router.get("/flags/{task}/in-flight", response_class=Response, **openapi.READ_IN_FLIGHT)
+@router.get("/flags/{task}/in-flight", response_class=Response, **READ_IN_FLIGHT)
 async def read_in_flight(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
     """Look again at what a flag change has moved: complete, or as it is after `wait_s` seconds."""
     services = services_of(request)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from gateway.api import openapi
+from gateway.api.openapi.evidence import READ_REPORT
 from gateway.api.services import services_of
 from gateway.core.report import KEY_PAIRS, ReportScope, ShadowReport
 from gateway.report import render_csv, render_html, render_json, render_junit, render_markdown
@@ -67,7 +67,7 @@ _Scope = Annotated[ReportScope, Depends(_scope)]
 _Format = Annotated[Format | None, Query(description="Left out: HTML for a browser, JSON otherwise.")]
 
 
-@router.get("/reports/shadow", response_class=Response, **openapi.READ_REPORT)
+@router.get("/reports/shadow", response_class=Response, **READ_REPORT)
 async def every_task(
     request: Request,
     scope: _Scope,
@@ -77,7 +77,7 @@ async def every_task(
     return await _report(request, scope, format)
 
 
-@router.get("/reports/shadow/{task}", response_class=Response, **openapi.READ_REPORT)
+@router.get("/reports/shadow/{task}", response_class=Response, **READ_REPORT)
 async def one_task(
     request: Request,
     task: str,

@@ -7,12 +7,12 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.caller import author_of
 from gateway.api.flag_body import ChangeMade, evidence_of
 from gateway.api.flag_route import check_task, etag_of
 from gateway.api.in_flight_route import WaitS
+from gateway.api.openapi.steps import ROLL_BACK
 from gateway.api.services import Services, services_of
 from gateway.core.flag_change import FlagChange
 from gateway.usecases.in_flight import InFlightCounts
@@ -48,7 +48,7 @@ class RollbackView(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(RollbackBody)
 
 
-@router.post("/flags/rollback", response_class=Response, **openapi.ROLL_BACK)
+@router.post("/flags/rollback", response_class=Response, **ROLL_BACK)
 async def roll_back_everything(request: Request, wait_s: WaitS = _WAIT_S) -> Response:
     """Take every flag to mode legacy, or all flags to what they were at `to_version`, on every gateway. It may be repeated."""
     services = services_of(request)
@@ -64,7 +64,7 @@ async def roll_back_everything(request: Request, wait_s: WaitS = _WAIT_S) -> Res
     return await _answer(services, done, None, wait_s)
 
 
-@router.post("/flags/{task}/rollback", response_class=Response, **openapi.ROLL_BACK)
+@router.post("/flags/{task}/rollback", response_class=Response, **ROLL_BACK)
 async def roll_back_task(request: Request, task: str, wait_s: WaitS = _WAIT_S) -> Response:
     """Take one task to mode legacy, or to what decided it at `to_version`, on every gateway. It may be repeated.
 

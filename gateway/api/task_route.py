@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from dualrun.contracts import Decision, Outcome, Redirected, Submission
 from dualrun.telemetry import submission_span
-from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.caller import caller_of, require_task
+from gateway.api.openapi.tasks import CANCEL_TASK, READ_RESULT, READ_TASK, REPLAY_TASK, SUBMIT, SUBMIT_BATCH
 from gateway.api.problem import BadRequest, Problem, problem_of
 from gateway.api.services import Services, services_of
 from gateway.core.comparison import Comparison
@@ -78,7 +78,7 @@ class ResultView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 _batch_decoder = msgspec.json.Decoder(BatchRequest)
 
 
-@router.post("/tasks", status_code=202, response_class=Response, **openapi.SUBMIT)
+@router.post("/tasks", status_code=202, response_class=Response, **SUBMIT)
 async def submit(request: Request) -> Response:
     """Accept one task. 202 means that its message is confirmed by the broker and will be run, once, by the side the flag names."""
     services = services_of(request)
@@ -97,7 +97,7 @@ async def submit(request: Request) -> Response:
     return _accepted(submitted, services)
 
 
-@router.post("/tasks/batch", status_code=202, response_class=Response, **openapi.SUBMIT_BATCH)
+@router.post("/tasks/batch", status_code=202, response_class=Response, **SUBMIT_BATCH)
 async def submit_batch(request: Request) -> Response:
     """Accept up to 1,000 tasks: a result for each, in order. 202 when any was accepted, 207 never; look at each result."""
     services = services_of(request)
@@ -114,7 +114,7 @@ async def submit_batch(request: Request) -> Response:
     return Response(_encode(answer), status_code=202, media_type="application/json")
 
 
-@router.get("/tasks/{submission_id}", response_class=Response, **openapi.READ_TASK)
+@router.get("/tasks/{submission_id}", response_class=Response, **READ_TASK)
 async def read(request: Request, submission_id: str) -> Response:
     """What was asked and decided, what both roles did, and how they compare."""
     view = await services_of(request).read.view(_id_of(submission_id))
@@ -122,7 +122,7 @@ async def read(request: Request, submission_id: str) -> Response:
     return Response(_encode(_shown(view)), media_type="application/json")
 
 
-@router.get("/tasks/{submission_id}/result", response_class=Response, **openapi.READ_RESULT)
+@router.get("/tasks/{submission_id}/result", response_class=Response, **READ_RESULT)
 async def result(request: Request, submission_id: str, wait_s: Annotated[float, Query(ge=0, le=60, allow_inf_nan=False)] = 0.0) -> Response:
     """The authority's answer, waited for up to `wait_s` seconds. 202 with state `pending` while there is none."""
     services = services_of(request)
@@ -132,7 +132,7 @@ async def result(request: Request, submission_id: str, wait_s: Annotated[float, 
     return Response(_encode(shown), status_code=202 if outcome is None else 200, media_type="application/json")
 
 
-@router.post("/tasks/{submission_id}/replay", status_code=202, response_class=Response, **openapi.REPLAY_TASK)
+@router.post("/tasks/{submission_id}/replay", status_code=202, response_class=Response, **REPLAY_TASK)
 async def replay(request: Request, submission_id: str) -> Response:
     """Submit the same arguments once more: a new submission, decided by the flags of now, without the earlier one's eta and expiry."""
     services = services_of(request)
@@ -140,7 +140,7 @@ async def replay(request: Request, submission_id: str) -> Response:
     return _accepted(await services.submit_again.submit(_id_of(submission_id), idempotency_key=_key_of(request)), services)
 
 
-@router.delete("/tasks/{submission_id}", status_code=202, response_class=Response, **openapi.CANCEL_TASK)
+@router.delete("/tasks/{submission_id}", status_code=202, response_class=Response, **CANCEL_TASK)
 async def cancel(request: Request, submission_id: str) -> Response:
     """Have it not run any more, on either side. 202 says what each was asked; the outcome, `revoked` or another, says who was faster."""
     await _within_reach(request, submission_id)

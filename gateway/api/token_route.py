@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
-from gateway.api import openapi
 from gateway.api.body import decode, read_body
 from gateway.api.caller import author_of
+from gateway.api.openapi.access import CREATE_TOKEN, READ_TOKENS, REVOKE_TOKEN
 from gateway.api.services import services_of
 from gateway.core.access import ALL_TASKS, AccessToken, Permission
 
@@ -64,14 +64,14 @@ class TokensView(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(TokenBody)
 
 
-@router.get("/tokens", response_class=Response, **openapi.READ_TOKENS)
+@router.get("/tokens", response_class=Response, **READ_TOKENS)
 async def every(request: Request) -> Response:
     """Who has access, to what, since when and until when."""
     tokens = await services_of(request).tokens.every()
     return _answer(TokensView(tokens=tuple(map(_view, tokens))))
 
 
-@router.post("/tokens", status_code=201, response_class=Response, **openapi.CREATE_TOKEN)
+@router.post("/tokens", status_code=201, response_class=Response, **CREATE_TOKEN)
 async def create(request: Request) -> Response:
     """A new token. The answer shows it this once: only its digest is kept."""
     services = services_of(request)
@@ -89,7 +89,7 @@ async def create(request: Request) -> Response:
     return Response(_encode(view), status_code=201, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-@router.delete("/tokens/{id}", response_class=Response, **openapi.REVOKE_TOKEN)
+@router.delete("/tokens/{id}", response_class=Response, **REVOKE_TOKEN)
 async def revoke(request: Request, id: _Id) -> Response:  # noqa: A002 - the name in the path
     """Refused from now on, and the console sessions begun with it; on every gateway within a second."""
     return _answer(_view(await services_of(request).tokens.revoke(id)))
