@@ -23,6 +23,7 @@ from event_handlers.processing import Processor
 from event_handlers.publisher import EVENTS, EventPublisher
 from event_handlers.routing import Route
 from event_handlers.service_topology import DELIVERY_LIMIT, MAX_PRIORITY, queue_with_dead_letters
+from event_handlers.settling import Settler
 
 __all__ = ["EventBus", "OnEvent"]
 
@@ -103,16 +104,15 @@ class EventBus:
         """
         name = service_queue(queue)
         desk = None if self._inbox is None else ClaimDesk(self._inbox, name)
-        processor = Processor(
+        settler = Settler(
             role=Role.AUTHORITY,
-            find=_for_every_type(handler, policy),
             broker=self._broker,
-            publisher=self.publisher,
             recorder=None,
             ladder=self._ladder if ordered_by is None else InPlace(),
             desk=desk,
-            breakers=self._breakers,
         )
+        find = _for_every_type(handler, policy)
+        processor = Processor(find=find, publisher=self.publisher, settler=settler, breakers=self._breakers)
         properties = Queue(
             name=name,
             delivery_limit=DELIVERY_LIMIT,

@@ -1,101 +1,70 @@
-"""What becomes of one delivery: run, tried again, parked, recorded, or put aside."""
+"""What is to become of a delivery: left, given back, put off, put aside, or run."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 
 from dualrun.breakers import BreakerBoard
-from dualrun.broker import Broker, Delivery
-from dualrun.broker.headers import fresh_headers
-from dualrun.contracts import Failure, NotAnEvent, Outcome, Role, State, decode_records
-from dualrun.contracts.topology import DEAD_LETTERS, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK, service_queue, shadow_queue
-from dualrun.errors import BrokerError
-from dualrun.inbox import RESULT_GIVEN_BACK, Claim, ClaimState, given_back_result
+from dualrun.broker import Delivery
+from dualrun.contracts import NotAnEvent, Role, State
+from dualrun.contracts.topology import service_queue, shadow_queue
+from dualrun.inbox import ClaimState
 from event_handlers.arrival import Arrival, arrival_of
-from event_handlers.attempt import Attempt, make_attempt, unrun_outcome
+from event_handlers.attempt import make_attempt
 from event_handlers.circuit_guard import CircuitGuard
 from event_handlers.claiming import ClaimDesk, Ticket
 from event_handlers.definition import Handler
-from event_handlers.ladder import Ladder
-from event_handlers.payload import InvalidPayload
-from event_handlers.policy import DoNotRetry, NotNow, failure_of
 from event_handlers.publisher import EventPublisher
-from event_handlers.recalling import Recalling
-from event_handlers.recorder import Recorder, encode_outcome
-from event_handlers.replying import encode_reply, send_reply
+from event_handlers.settling import INBOX_AWAY_S, Settler
 
 __all__ = ["Processor"]
 
-log = logging.getLogger(__name__)
-
-_REASON_MAX = 500
-_INBOX_AWAY_S = 1.0
 _INBOX_AWAY_MAX_S = 30.0
-# What a stored result is: an outcome to record, a reason to put the message aside for, a reply to send, the recall to give it back by, or
-# nothing more to do.
-_OUTCOME, _ASIDE, _REPLY, _BACK, _NOTHING = b"o", b"a", b"r", RESULT_GIVEN_BACK, b""
 
 
 @dataclass(slots=True, kw_only=True)
 class Processor:
-    """Settles every delivery of one lane."""
+    """Decides what is to become of every delivery of one lane, and runs what is to be run; its settler does the rest."""
 
-    role: Role
-    """What the lane is for."""
     find: Callable[[str], Handler | None]
-    broker: Broker
     publisher: EventPublisher
-    recorder: Recorder | None
-    """None where submissions are not expected: everything is an ordinary event then."""
-    ladder: Ladder
-    desk: ClaimDesk | None = None
-    """None runs every delivery, repeated or not."""
+    settler: Settler
+    """Says what the lane is for, whether its events are claimed, and whether flags recall them."""
     watch: ClaimDesk | None = None
     """What needs no claim is run unless it was cancelled, which is asked here; None runs it in any case."""
-    recalling: Recalling | None = None
-    """None runs what comes, whatever the flags say now."""
     circuits: CircuitGuard = field(default_factory=CircuitGuard)
     """Those of handlers with a breaker."""
     breakers: BreakerBoard | None = None
     """Where circuits are shared with other processes; None keeps them in this one."""
     running: dict[int, Arrival] = field(default_factory=dict)
     """What handlers are at work on now."""
-    counts: Counter[str] = field(default_factory=Counter)
-    """Deliveries by what became of them: handled, failed, retried, deferred, parked, expired, revoked, dead_lettered, given_back. Of
-    claims: repeated (done before, its outcome sent again), held (another has it: parked), superseded (a later attempt is on its way),
-    unclaimed (run with the inbox away). And left (to the service it is for)."""
-    seconds: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """By type of event: attempts, and how long they took together."""
 
     async def process(self, delivery: Delivery) -> None:
         """Settle the delivery, as the last step."""
         try:
-            arrival = arrival_of(delivery.message, self.role)
+            arrival = arrival_of(delivery.message, self.settler.role)
         except NotAnEvent as exc:
-            await self._put_aside(delivery, f"unreadable: {exc}")
+            await self.settler.put_aside(delivery, f"unreadable: {exc}")
             return
         if self._is_elsewhere(delivery, arrival):
-            self._leave_elsewhere(delivery, arrival)
+            self.settler.leave_elsewhere(delivery, arrival)
             return
         if self._recall(delivery, arrival):
             await self._give_back(delivery, arrival)
             return
         handler = self.find(arrival.event.type)
         if handler is None:
-            await self._put_aside(delivery, f"no handler for {arrival.event.type!r}")
+            await self.settler.put_aside(delivery, f"no handler for {arrival.event.type!r}")
             return
         now = datetime.now(UTC)
         wait_s = 0.0 if arrival.is_expired(now) else arrival.wait_s(now)
         if wait_s > 0:
-            await self._park(delivery, wait_s, "parked")
-        elif self.desk is not None:
-            await self._run_if_ours(self.desk, delivery, handler, arrival)
+            await self.settler.park(delivery, wait_s, "parked")
+        elif self.settler.desk is not None:
+            await self._run_if_ours(self.settler.desk, delivery, handler, arrival)
         elif self.watch is not None:
             await self._run_if_wanted(self.watch, delivery, handler, arrival)
         else:
@@ -106,70 +75,47 @@ class Processor:
         claim = ticket.claim
         if claim is None and handler.policy.on_inbox_away == "wait":
             # As long again as it has been away: a full queue that came back every second would do nothing else.
-            await self._park(delivery, min(max(_INBOX_AWAY_S, desk.away_s), _INBOX_AWAY_MAX_S), "parked")
+            await self.settler.park(delivery, min(max(INBOX_AWAY_S, desk.away_s), _INBOX_AWAY_MAX_S), "parked")
         elif claim is None or claim.state is ClaimState.OURS:
-            self.counts["unclaimed"] += claim is None
+            self.settler.counts["unclaimed"] += claim is None
             await self._run_claimed(desk, delivery, handler, arrival, ticket)
         else:
-            await self._leave(delivery, arrival, claim, ticket)
+            await self.settler.leave(delivery, arrival, claim, ticket)
 
     async def _run_if_wanted(self, watch: ClaimDesk, delivery: Delivery, handler: Handler, arrival: Arrival) -> None:
         ticket = await watch.attend(arrival.claim_id)
         try:
             if ticket.is_cancelled:
-                self._end_unrun(delivery, arrival, State.REVOKED)
+                self.settler.end_unrun(delivery, arrival, State.REVOKED)
             else:
                 await self._run(delivery, handler, arrival, ticket)
         except asyncio.CancelledError:
             if not _is_revoked(ticket):
                 raise
-            self._end_unrun(delivery, arrival, State.REVOKED)
+            self.settler.end_unrun(delivery, arrival, State.REVOKED)
         finally:
             watch.leave(ticket)
 
     def _is_elsewhere(self, delivery: Delivery, arrival: Arrival) -> bool:
         """Whether it is a submission for another service that is bound to its type, too: each has a copy, one is to run it."""
-        if arrival.service is None or self.recorder is None:
+        if arrival.service is None or self.settler.recorder is None:
             return False
-        queue_of = service_queue if self.role is Role.AUTHORITY else shadow_queue
+        queue_of = service_queue if self.settler.role is Role.AUTHORITY else shadow_queue
         return delivery.queue != queue_of(arrival.service)
-
-    def _leave_elsewhere(self, delivery: Delivery, arrival: Arrival) -> None:
-        self.counts["left"] += 1
-        log.debug("event_left", extra={**_named(arrival), "service": arrival.service})
-        delivery.ack()
 
     def _recall(self, delivery: Delivery, arrival: Arrival) -> int:
         """The flag version that recalls it, or 0. Who had it before this delivery may have started it: then it stays."""
-        return 0 if self.recalling is None or delivery.redelivered else self.recalling.recalled_by(arrival)
+        recalling = self.settler.recalling
+        return 0 if recalling is None or delivery.redelivered else recalling.recalled_by(arrival)
 
     async def _give_back(self, delivery: Delivery, arrival: Arrival) -> None:
         """Have a gateway send it where it belongs, unless another delivery of it is at work or done here."""
-        ticket = None if self.desk is None else await self.desk.claim(arrival.claim_id, arrival.attempt)
+        desk = self.settler.desk
+        ticket = None if desk is None else await desk.claim(arrival.claim_id, arrival.attempt)
         if ticket is None or ticket.claim is None or ticket.claim.state is ClaimState.OURS:
-            await self._return(delivery, self._recall(delivery, arrival), ticket)
+            await self.settler.give_back(delivery, self._recall(delivery, arrival), ticket)
         else:
-            await self._leave(delivery, arrival, ticket.claim, ticket)
-
-    async def _return(self, delivery: Delivery, recall: int, ticket: Ticket | None) -> None:
-        result = given_back_result(recall)
-        if self.desk is not None and ticket is not None and ticket.claim is not None:
-            await self.desk.complete(ticket, result)
-        await self._hand_on(delivery, result, ticket)
-
-    async def _leave(self, delivery: Delivery, arrival: Arrival, claim: Claim, ticket: Ticket) -> None:
-        """What to do with a delivery that is not ours to run."""
-        if claim.state is ClaimState.DONE:
-            self.counts["repeated"] += 1
-            log.info("event_repeated", extra=_named(arrival))
-            await self._hand_on(delivery, claim.result, ticket)
-        elif claim.state is ClaimState.CANCELLED:
-            self._end_unrun(delivery, arrival, State.REVOKED)
-        elif claim.state is ClaimState.HELD:
-            await self._park(delivery, claim.held_s, "held")
-        else:
-            self.counts["superseded"] += 1
-            delivery.ack()
+            await self.settler.leave(delivery, arrival, ticket.claim, ticket)
 
     async def _run_claimed(self, desk: ClaimDesk, delivery: Delivery, handler: Handler, arrival: Arrival, ticket: Ticket) -> None:
         try:
@@ -178,7 +124,7 @@ class Processor:
             if not _is_revoked(ticket):
                 desk.release(ticket)
                 raise
-            self._end_unrun(delivery, arrival, State.REVOKED)
+            self.settler.end_unrun(delivery, arrival, State.REVOKED)
         except BaseException:
             desk.release(ticket)
             raise
@@ -187,7 +133,7 @@ class Processor:
         # Asked again: a flag may have changed since, and from here on it has started.
         recall = self._recall(delivery, arrival)
         if recall:
-            await self._return(delivery, recall, ticket)
+            await self.settler.give_back(delivery, recall, ticket)
             return
         now = datetime.now(UTC)
         if not arrival.is_expired(now):
@@ -200,136 +146,14 @@ class Processor:
                 del self.running[id(arrival)]
                 if ticket is not None:
                     ticket.running = None
-            await self._conclude(delivery, handler, attempt, ticket)
+            await self.settler.conclude(delivery, handler, attempt, ticket)
             return
-        self._end_unrun(delivery, arrival, State.EXPIRED)
-        if self.desk is not None and ticket is not None:
-            self.desk.release(ticket)
-
-    async def _park(self, delivery: Delivery, wait_s: float, why: str) -> None:
-        await self.ladder.park(delivery.message, delivery.queue, wait_s)
-        self.counts[why] += 1
-        delivery.ack()
-
-    def _end_unrun(self, delivery: Delivery, arrival: Arrival, state: State) -> None:
-        """End what came too late, or is not wanted any more."""
-        self.counts[state.value] += 1
-        log.info("event_not_run", extra={**_named(arrival), "state": state.value})
-        if self.recorder is not None and arrival.submission_id is not None:
-            self.recorder.add(unrun_outcome(arrival, arrival.submission_id, datetime.now(UTC), state), delivery)
-        else:
-            delivery.ack()
-
-    async def _conclude(self, delivery: Delivery, handler: Handler, attempt: Attempt, ticket: Ticket | None) -> None:
-        arrival, error = attempt.arrival, attempt.error
-        attempts, spent_s = self.seconds.get(arrival.event.type, (0, 0.0))
-        self.seconds[arrival.event.type] = attempts + 1, spent_s + attempt.elapsed_ms / 1e3
-        if isinstance(error, NotNow):
-            if self.desk is not None and ticket is not None:
-                self.desk.release(ticket)
-            log.info("event_deferred", extra={**_named(arrival), "delay_s": error.delay_s, "reason": str(error)})
-            await self._park(delivery, error.delay_s, "deferred")
-            return
-        delay_s = None if error is None else handler.policy.next_delay_s(arrival.attempt, error)
-        attempt.keep_answers(is_last=delay_s is None)
-        if delay_s is not None:
-            told = {**_named(arrival), "attempt": arrival.attempt, "delay_s": delay_s, "error": type(error).__name__}
-            log.info("event_retried", extra=told)
-            await self.ladder.postpone(delivery.message, delivery.queue, delay_s, arrival.attempt + 1)
-            self.counts["retried"] += 1
-            if self.desk is not None and ticket is not None:
-                await self.desk.pass_on(ticket, arrival.attempt + 1)
-            delivery.ack()
-            return
-        self.counts["handled" if error is None else "failed"] += 1
-        if error is not None:
-            told = {**_named(arrival), "attempt": arrival.attempt, "error": type(error).__name__}
-            # A shadow's is in its outcome, where people compare it. Where a payload did not fit, or the handler itself said no, there is
-            # nothing in its code to look for.
-            is_plain = self.role is Role.SHADOW or isinstance(error, InvalidPayload | DoNotRetry)
-            log.warning("event_failed", extra=told, exc_info=None if is_plain else error)
-        if self.recorder is not None and arrival.submission_id is not None:
-            outcome = attempt.outcome(arrival.submission_id)
-            if self.desk is None or ticket is None:
-                self.recorder.add(outcome, delivery)
-                return
-            await self._complete(self.desk, ticket, handler, _OUTCOME + encode_outcome(outcome))
-            self._record(outcome, delivery, ticket)
-            return
-        if delivery.message.reply_to is not None:
-            # Whoever asked is told of a failure, and decides: it is no dead letter.
-            result = _REPLY + encode_reply(attempt.value, None if error is None else failure_of(error))
-        else:
-            result = _NOTHING if error is None else _aside(arrival, error)
-        if self.desk is not None and ticket is not None:
-            await self._complete(self.desk, ticket, handler, result)
-        await self._hand_on(delivery, result, ticket)
-
-    async def _complete(self, desk: ClaimDesk, ticket: Ticket, handler: Handler, result: bytes) -> None:
-        """Store the result, before anything is told of it. A handler that would rather wait than run unclaimed waits here too."""
-        while not await desk.complete(ticket, result):
-            if handler.policy.on_inbox_away == "run":
-                self.counts["unclaimed"] += ticket.claim is not None
-                return
-            await asyncio.sleep(_INBOX_AWAY_S)
-
-    async def _hand_on(self, delivery: Delivery, result: bytes, ticket: Ticket | None) -> None:
-        """Do what a result asks for, at the end of an attempt or when its message comes again."""
-        kind, content = result[:1], result[1:]
-        if kind == _OUTCOME:
-            (outcome,) = decode_records(b"[" + content + b"]")
-            assert isinstance(outcome, Outcome)
-            self._record(outcome, delivery, ticket)
-        elif kind == _ASIDE:
-            reason, _, traceback = content.decode().partition("\0")
-            await self._put_aside(delivery, reason, traceback)
-            if self.desk is not None and ticket is not None:
-                self.desk.forget(ticket)
-        else:
-            if kind == _REPLY:
-                await send_reply(self.broker, delivery.message, content)
-            elif kind == _BACK and self.recalling is not None:
-                await self.recalling.give_back(delivery.message, int(content))
-                self.counts["given_back"] += 1
-            delivery.ack()
-            if self.desk is not None and ticket is not None:
-                self.desk.settle(ticket)
-
-    def _record(self, outcome: Outcome, delivery: Delivery, ticket: Ticket | None) -> None:
-        assert self.recorder is not None
-        desk = self.desk
-        settle = None if desk is None or ticket is None else partial(desk.settle, ticket)
-        self.recorder.add(outcome, delivery, settle)
-
-    async def _put_aside(self, delivery: Delivery, reason: str, traceback: str = "") -> None:
-        """To the dead letters, with the reason if the broker takes a copy that bears it."""
-        self.counts["dead_lettered"] += 1
-        log.error("event_dead_lettered", extra={"queue": delivery.queue, "message_id": delivery.message.message_id, "reason": reason})
-        await send_reply(self.broker, delivery.message, encode_reply(None, Failure(kind="DeadLettered", message=reason)))
-        headers = {**fresh_headers(delivery.message.headers), HEADER_DEAD_REASON: reason[:_REASON_MAX]}
-        if traceback:
-            headers[HEADER_DEAD_TRACEBACK] = traceback
-        try:
-            await self.broker.publish(DEAD_LETTERS, delivery.queue, replace(delivery.message, headers=headers))
-        except BrokerError:
-            delivery.dead_letter()
-        else:
-            delivery.ack()
-
-
-def _aside(arrival: Arrival, error: BaseException) -> bytes:
-    """The result of an event that failed: why, and where."""
-    failure = failure_of(error)
-    attempts = "1 attempt" if arrival.attempt == 1 else f"{arrival.attempt} attempts"
-    reason = f"failed after {attempts}: {type(error).__name__}: {failure.message}".replace("\0", " ")
-    return _ASIDE + f"{reason}\0{failure.traceback or ''}".encode(errors="replace")
+        self.settler.end_unrun(delivery, arrival, State.EXPIRED)
+        if self.settler.desk is not None and ticket is not None:
+            self.settler.desk.release(ticket)
 
 
 def _is_revoked(ticket: Ticket) -> bool:
     """Whether the cancellation seen now is the event's, and not that of a worker that stops; then the event goes back."""
     task = asyncio.current_task()
     return ticket.is_cancelled and task is not None and task.uncancel() == 0
-
-
-def _named(arrival: Arrival) -> dict[str, object]:
-    return {"submission_id": arrival.submission_id, "event_id": arrival.event.id, "task": arrival.event.type, "role": arrival.role.value}

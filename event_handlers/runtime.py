@@ -34,6 +34,7 @@ from event_handlers.recalling import Recalling
 from event_handlers.recorder import BrokerOutcomeSink, OutcomeSink, Recorder
 from event_handlers.registry import HandlerRegistry
 from event_handlers.service_topology import SHADOW_MAX_LENGTH, joined, service_topology
+from event_handlers.settling import Settler
 from event_handlers.worker_report import WorkerReport
 
 __all__ = ["EventWorker", "patiently"]
@@ -114,8 +115,8 @@ class EventWorker:
         self._heartbeat = None if announcer is None else Heartbeat(announcer, announcement)
 
     def counts(self, role: Role) -> Counter[str]:
-        """Deliveries so far by what became of them, as `Processor.counts` says."""
-        return Counter(self._processors[role].counts)
+        """Deliveries so far by what became of them, as `Settler.counts` says."""
+        return Counter(self._processors[role].settler.counts)
 
     def report(self) -> WorkerReport:
         """How it stands now."""
@@ -123,8 +124,8 @@ class EventWorker:
             is_ready=self._is_ready,
             running={role.value: lane.running for role, lane in self._lanes.items()},
             waiting={role.value: lane.waiting for role, lane in self._lanes.items()},
-            counts={role.value: dict(processor.counts) for role, processor in self._processors.items()},
-            seconds=dict(self._processors[Role.AUTHORITY].seconds),
+            counts={role.value: dict(processor.settler.counts) for role, processor in self._processors.items()},
+            seconds=dict(self._processors[Role.AUTHORITY].settler.seconds),
             breakers=breaker_states(),
         )
 
@@ -193,16 +194,19 @@ class EventWorker:
         )
 
     def _processor(self, role: Role, ladder: Ladder) -> Processor:
-        return Processor(
+        settler = Settler(
             role=role,
-            find=self._handlers.get,
             broker=self._broker,
-            publisher=EventPublisher(self._broker, f"/{self._service}"),
             recorder=self._recorder,
             ladder=ladder,
             desk=self._desk if role is Role.AUTHORITY else None,
-            watch=self._shadow_watch if role is Role.SHADOW else None,
             recalling=self._recalling if role is Role.AUTHORITY else None,
+        )
+        return Processor(
+            find=self._handlers.get,
+            publisher=EventPublisher(self._broker, f"/{self._service}"),
+            settler=settler,
+            watch=self._shadow_watch if role is Role.SHADOW else None,
             circuits=self._circuits,
             breakers=self._breakers,
         )
