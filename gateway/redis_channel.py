@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 
 import redis.asyncio
@@ -22,12 +22,11 @@ _SOCKET_TIMEOUT_S = 2.0
 _LISTEN_S = 5.0
 
 
-class RedisChannel:
-    """Gives each message to `take`. Messages sent while this process is not subscribed are lost to it: they are hints."""
+class RedisChannel(ABC):
+    """What is heard on one channel. Messages sent while this process is not subscribed are lost to it: they are hints."""
 
-    def __init__(self, url: str, channel: str, take: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(self, url: str, channel: str) -> None:
         self._channel = channel
-        self._take = take
         self._redis = redis.asyncio.Redis.from_url(url, socket_timeout=_SOCKET_TIMEOUT_S, socket_connect_timeout=_SOCKET_TIMEOUT_S)
         self._listening: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
@@ -42,11 +41,6 @@ class RedisChannel:
         listening, self._listening = self._listening, None
         await cancelled(listening)
         await self._redis.aclose()
-
-    @property
-    def is_subscribed(self) -> bool:
-        """Whether messages arrive here, those of this process included."""
-        return self._subscribed.is_set()
 
     async def subscribed(self) -> None:
         """Return once messages arrive here."""
@@ -71,7 +65,16 @@ class RedisChannel:
             return None
         return PartFacts(str(server["redis_version"]), datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC))
 
-    async def publish(self, message: bytes) -> bool:
+    @property
+    def _is_subscribed(self) -> bool:
+        """Whether messages arrive here, those of this process included."""
+        return self._subscribed.is_set()
+
+    @abstractmethod
+    async def _take(self, message: bytes) -> None:
+        """What to do with a message that arrives."""
+
+    async def _send(self, message: bytes) -> bool:
         """Whether Redis took it. Never raises."""
         try:
             await self._redis.publish(self._channel, message)

@@ -42,31 +42,19 @@ class MemoryGateNotices:
             self._listeners.discard(listener)
 
 
-class RedisGateNotices:
+class RedisGateNotices(RedisChannel):
     """Implements `GateNotices` between processes: channel `{prefix}gate`, one subscription a process, whatever number listens.
 
     Without Redis, verdicts of other processes are lost and those of this one still arrive.
     """
 
     def __init__(self, url: str, prefix: str) -> None:
+        super().__init__(url, f"{prefix}gate")
         self._local = MemoryGateNotices()
-        self._channel = RedisChannel(url, f"{prefix}gate", self._take)
-
-    async def start(self) -> None:
-        """Begin to listen; returns at once, whether or not Redis is there."""
-        await self._channel.start()
-
-    async def stop(self) -> None:
-        """Listen no more, and leave Redis."""
-        await self._channel.stop()
-
-    async def subscribed(self) -> None:
-        """Return once verdicts of other processes arrive here."""
-        await self._channel.subscribed()
 
     async def publish(self, verdict: GateVerdict) -> None:
-        comes_back = self._channel.is_subscribed
-        if not (await self._channel.publish(msgspec.json.encode(verdict)) and comes_back):
+        comes_back = self._is_subscribed
+        if not (await self._send(msgspec.json.encode(verdict)) and comes_back):
             await self._local.publish(verdict)
 
     def verdicts(self) -> AsyncIterator[GateVerdict]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from gateway.core.installation import PartFacts
 from gateway.redis_channel import RedisChannel
 
 __all__ = ["MemoryNotices", "RedisNotices"]
@@ -40,40 +39,20 @@ class MemoryNotices:
                     noticed.set_result(None)
 
 
-class RedisNotices:
+class RedisNotices(RedisChannel):
     """Implements `OutcomeNotices` between processes: one subscription a process, whatever number waits.
 
     Without Redis, notices of other processes are lost and those of this one still arrive.
     """
 
     def __init__(self, url: str, prefix: str) -> None:
+        super().__init__(url, f"{prefix}outcomes")
         self._local = MemoryNotices()
-        self._channel = RedisChannel(url, f"{prefix}outcomes", self._take)
-
-    async def start(self) -> None:
-        """Begin to listen; returns at once, whether or not Redis is there."""
-        await self._channel.start()
-
-    async def stop(self) -> None:
-        """Listen no more, and leave Redis."""
-        await self._channel.stop()
-
-    async def subscribed(self) -> None:
-        """Return once notices of other processes arrive here."""
-        await self._channel.subscribed()
-
-    async def probe(self) -> str | None:
-        """None where Redis answers, else what is wrong."""
-        return await self._channel.probe()
-
-    async def facts(self) -> PartFacts | None:
-        """Redis's version and its clock; None while it is away."""
-        return await self._channel.facts()
 
     async def notify(self, submission_ids: Sequence[str]) -> None:
         self._local.wake(submission_ids)
         if submission_ids:
-            await self._channel.publish("\n".join(submission_ids).encode())
+            await self._send("\n".join(submission_ids).encode())
 
     async def wait(self, submission_id: str, timeout_s: float) -> bool:
         await self.start()

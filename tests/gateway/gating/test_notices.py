@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +12,7 @@ from gateway.core.gate import Check, CheckName, CheckResult, GateAction, GateVer
 from gateway.core.ports import GateNotices
 from gateway.gating import MemoryGateNotices, RedisGateNotices
 from tests.support.records import NOON
+from tests.support.wire import Wire, redis_wire
 
 VERDICT = GateVerdict(
     id="v1",
@@ -28,27 +29,15 @@ VERDICT = GateVerdict(
 )
 
 
-@dataclass(frozen=True)
-class Wire:
-    """One end publishes, the other listens; in memory both are one."""
-
-    here: GateNotices
-    there: GateNotices
-
-
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
-async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire]:
+async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire[GateNotices]]:
     if request.param == "memory":
         notices = MemoryGateNotices()
         yield Wire(notices, notices)
         return
     url, prefix = str(request.getfixturevalue("redis_url")), str(request.getfixturevalue("redis_prefix"))
-    here, there = RedisGateNotices(url, prefix), RedisGateNotices(url, prefix)
-    await there.start()
-    await asyncio.wait_for(there.subscribed(), 10)
-    yield Wire(here, there)
-    await here.stop()
-    await there.stop()
+    async with redis_wire(lambda: RedisGateNotices(url, prefix)) as ends:
+        yield ends
 
 
 async def _listening(notices: GateNotices) -> asyncio.Task[GateVerdict]:
@@ -62,7 +51,7 @@ async def _listening(notices: GateNotices) -> asyncio.Task[GateVerdict]:
     return task
 
 
-async def test_a_verdict_arrives_whole_at_everybody_who_listens(wire: Wire) -> None:
+async def test_a_verdict_arrives_whole_at_everybody_who_listens(wire: Wire[GateNotices]) -> None:
     first, second = await _listening(wire.there), await _listening(wire.there)
     await wire.here.publish(VERDICT)
     assert [await asyncio.wait_for(listening, 10) for listening in (first, second)] == [VERDICT, VERDICT]

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 
 from gateway.core.ports import OutcomeNotices
 from gateway.outcomes.notices import MemoryNotices, RedisNotices
-
-
-@dataclass(frozen=True)
-class Wire:
-    """One end notifies, the other waits; in memory both are one."""
-
-    here: OutcomeNotices
-    there: OutcomeNotices
+from tests.support.wire import Wire, redis_wire
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
-async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire]:
+async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire[OutcomeNotices]]:
     if request.param == "memory":
         notices = MemoryNotices()
         yield Wire(notices, notices)
         return
     url, prefix = str(request.getfixturevalue("redis_url")), str(request.getfixturevalue("redis_prefix"))
-    here, there = RedisNotices(url, prefix), RedisNotices(url, prefix)
-    await there.start()
-    await asyncio.wait_for(there.subscribed(), 10)
-    yield Wire(here, there)
-    await here.stop()
-    await there.stop()
+    async with redis_wire(lambda: RedisNotices(url, prefix)) as ends:
+        yield ends
 
 
 async def begun(*waits: asyncio.Task[bool]) -> None:
@@ -42,7 +30,7 @@ async def begun(*waits: asyncio.Task[bool]) -> None:
     assert not any(wait.done() for wait in waits)
 
 
-async def test_a_notice_wakes_everybody_who_waits_for_it_and_nobody_else(wire: Wire) -> None:
+async def test_a_notice_wakes_everybody_who_waits_for_it_and_nobody_else(wire: Wire[OutcomeNotices]) -> None:
     first, second = (asyncio.create_task(wire.there.wait("s1", 10)) for _ in range(2))
     other = asyncio.create_task(wire.there.wait("s2", 10))
     await begun(first, second, other)
@@ -53,7 +41,7 @@ async def test_a_notice_wakes_everybody_who_waits_for_it_and_nobody_else(wire: W
     assert await other
 
 
-async def test_without_a_notice_the_wait_ends_with_its_time(wire: Wire) -> None:
+async def test_without_a_notice_the_wait_ends_with_its_time(wire: Wire[OutcomeNotices]) -> None:
     assert await wire.there.wait("s1", 0.01) is False
 
 
@@ -66,7 +54,7 @@ async def test_who_gave_up_waiting_leaves_nothing_behind() -> None:
     assert notices._waiting == {}
 
 
-async def test_notifying_of_nothing_is_nothing(wire: Wire) -> None:
+async def test_notifying_of_nothing_is_nothing(wire: Wire[OutcomeNotices]) -> None:
     await wire.here.notify([])
 
 
@@ -82,15 +70,11 @@ async def test_without_redis_notices_of_this_process_still_arrive() -> None:
 
 @pytest.mark.services
 async def test_a_subscription_lost_is_taken_up_again(redis_url: str, redis_prefix: str) -> None:
-    here, there = RedisNotices(redis_url, redis_prefix), RedisNotices(redis_url, redis_prefix)
-    await there.start()
-    await asyncio.wait_for(there.subscribed(), 10)
-    await there._channel._redis.connection_pool.disconnect()
-    waiting = asyncio.create_task(there.wait("s1", 20))
-    while not waiting.done():
-        await here.notify(["s1"])
-        await asyncio.wait([waiting], timeout=0.05)
-    assert await waiting
-    assert await there.probe() is None
-    await here.stop()
-    await there.stop()
+    async with redis_wire(lambda: RedisNotices(redis_url, redis_prefix)) as wire:
+        await wire.there._redis.connection_pool.disconnect()
+        waiting = asyncio.create_task(wire.there.wait("s1", 20))
+        while not waiting.done():
+            await wire.here.notify(["s1"])
+            await asyncio.wait([waiting], timeout=0.05)
+        assert await waiting
+        assert await wire.there.probe() is None
