@@ -178,8 +178,8 @@ class Shop:
         lines = [line for path in self.spooled() for line in path.read_bytes().splitlines()]
         return [msgspec.json.decode(line, type=Outcome) for line in lines]
 
-    def until_spooled(self, count: int) -> None:
-        self.until(lambda: len(self.spooled_outcomes()) == count)
+    def until_spooled(self, *submission_ids: str) -> None:
+        self.until(lambda: set(submission_ids) <= {outcome.submission_id for outcome in self.spooled_outcomes()})
 
     def until_received(self, submission_id: str) -> None:
         """A worker holds the message: it says so in its log."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 __all__ = ["becomes"]
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 PAUSE_S = 0.02
 
 
