@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -113,6 +114,10 @@ class Settings(BaseSettings):
     """Last known good flags and catalogue, for a start while Redis is away."""
     compare_deadline_s: float = Field(default=300.0, gt=0)
     """How long after it was due a submission may wait for its second outcome."""
+    retention_records_days: float = Field(default=14.0, ge=0)
+    """How long the ledger keeps submissions, outcomes and comparisons, all but samples of differences; 0: for ever."""
+    retention_hours_days: float = Field(default=400.0, ge=0)
+    """How long it keeps what is counted by the hour, for reports of a window and for charts; totals stay. 0: for ever."""
     gate_interval_s: float = Field(default=5.0, gt=0)
     """How often a comparator looks at every gated task."""
     worker_loss_grace_s: float = Field(default=15.0, ge=0)
@@ -137,6 +142,14 @@ class Settings(BaseSettings):
             raise ValueError("DUALRUN_FLAGS_MODE=file needs DUALRUN_FLAGS_FILE: the file that may change flags")
         if self.flags_mode is FlagsMode.OPENFEATURE and self.openfeature_provider is None:
             raise ValueError("DUALRUN_FLAGS_MODE=openfeature needs DUALRUN_OPENFEATURE_PROVIDER: package.module:name of the provider")
+        return self
+
+    @model_validator(mode="after")
+    def _hours_outlast_records(self) -> Settings:
+        if 0 < self.retention_hours_days < (self.retention_records_days or math.inf):
+            raise ValueError(
+                "DUALRUN_RETENTION_HOURS_DAYS should be DUALRUN_RETENTION_RECORDS_DAYS or more: pairs on record can be judged again"
+            )
         return self
 
     @field_validator("oidc_permissions", mode="before")

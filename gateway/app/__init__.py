@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.app.assembly import Parts, assemble
-from gateway.app.comparator import Comparing, comparator_of, gate_watch_of, open_comparator
+from gateway.app.comparator import Comparing, comparator_of, gate_watch_of, open_comparator, retention_watch_of
 from gateway.app.flag_source import follow_flag_source
 from gateway.app.gateway import create_app, open_gateway
 
@@ -17,4 +17,5 @@ __all__ = [
     "gate_watch_of",
     "open_comparator",
     "open_gateway",
+    "retention_watch_of",
 ]

@@ -1,10 +1,11 @@
-"""The comparator process on RabbitMQ, Redis and the ledger's database, with the gate beside it."""
+"""The comparator process on RabbitMQ, Redis and the ledger's database, with the gate and the ledger's retention beside it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from dualrun import telemetry
 from gateway.app.connections import connected
@@ -13,22 +14,34 @@ from gateway.app.process import new_id, utc_now
 from gateway.catalogue.redis import RedisCatalogue
 from gateway.comparator import Comparator
 from gateway.comparison import Redactor, RuleBook
-from gateway.core.ports import Catalogue, FlagStore, GateLedger, GateNotices, JudgementLedger, LedgerWriter, OutcomeNotices, RecordSource
+from gateway.core.ports import (
+    Catalogue,
+    FlagStore,
+    GateLedger,
+    GateNotices,
+    JudgementLedger,
+    LedgerWriter,
+    OutcomeNotices,
+    RecordSource,
+    RetentionLedger,
+)
 from gateway.flags.redis import RedisFlagStore
 from gateway.gating import GateWatch, RedisGateNotices
 from gateway.judge import Judge
-from gateway.ledger import SqlGateLedger, SqlJudgements, SqlLedgerWriter, open_engine
+from gateway.ledger import SqlGateLedger, SqlJudgements, SqlLedgerWriter, SqlRetention, open_engine
 from gateway.outcomes.broker import BrokerRecordSource
 from gateway.outcomes.notices import RedisNotices
+from gateway.retention import RetentionWatch
 from gateway.rules import load_rules
 from gateway.rules.following import RuleFollower
 from gateway.settings import Settings
+from gateway.usecases.apply_retention import ApplyRetention, Retention
 from gateway.usecases.read_gate import ReadGate
 from gateway.usecases.run_gate import RunGate
 from gateway.usecases.tell_verdict import TellVerdict
 from gateway.usecases.watch_workers import WatchWorkers
 
-__all__ = ["Comparing", "comparator_of", "gate_watch_of", "open_comparator"]
+__all__ = ["Comparing", "comparator_of", "gate_watch_of", "open_comparator", "retention_watch_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +50,12 @@ class Comparing:
 
     comparator: Comparator
     gate: GateWatch
+    retention: RetentionWatch
 
 
 @asynccontextmanager
 async def open_comparator(settings: Settings) -> AsyncIterator[Comparing]:
-    """A comparator and the gate beside it, on RabbitMQ, Redis and the ledger's database."""
+    """A comparator, and what runs beside it, on RabbitMQ, Redis and the ledger's database."""
     telemetry.configure("dualrun-comparator")
     async with AsyncExitStack() as stack:
         broker = await connected(stack, settings.amqp_url.get_secret_value(), "dualrun-comparator")
@@ -55,6 +69,7 @@ async def open_comparator(settings: Settings) -> AsyncIterator[Comparing]:
         yield Comparing(
             comparator=comparator_of(settings, BrokerRecordSource(broker), (SqlLedgerWriter(engine), SqlJudgements(engine)), notices),
             gate=gate_watch_of(settings, flags=flags, catalogue=catalogue, ledger=SqlGateLedger(engine), notices=verdicts),
+            retention=retention_watch_of(settings, SqlRetention(engine)),
         )
 
 
@@ -88,3 +103,17 @@ def gate_watch_of(settings: Settings, *, flags: FlagStore, catalogue: Catalogue,
         ),
         interval_s=settings.gate_interval_s,
     )
+
+
+def retention_watch_of(settings: Settings, ledger: RetentionLedger) -> RetentionWatch:
+    """The loop that drops what the ledger keeps no longer."""
+    return RetentionWatch(ApplyRetention(ledger, retention_of(settings), now=utc_now))
+
+
+def retention_of(settings: Settings) -> Retention:
+    """How long things stay."""
+    return Retention(records=_days(settings.retention_records_days), hours=_days(settings.retention_hours_days))
+
+
+def _days(days: float) -> timedelta | None:
+    return timedelta(days=days) if days else None

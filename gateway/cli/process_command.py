@@ -187,13 +187,15 @@ async def _run_comparator(metrics_host: str, metrics_port: int | None) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with open_comparator(Settings()) as running:
-        comparator, gate = running.comparator, running.gate
-        registry = registry_of(lambda: {**comparator.counts(), **gate.counts()}, gate)
+        comparator, gate, retention = running.comparator, running.gate, running.retention
+        registry = registry_of(lambda: {**comparator.counts(), **gate.counts(), **retention.counts()}, gate)
         with serving_counts(metrics_host, metrics_port, registry), exporting_metrics("dualrun-comparator", registry):
             await comparator.start()
             await gate.start()
+            await retention.start()
             logging.getLogger(__name__).info("comparator_ready")
             await stop.wait()
+            await retention.stop()
             await gate.stop()
             await comparator.stop()
 

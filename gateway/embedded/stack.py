@@ -23,7 +23,7 @@ from dualrun.in_force import FlagsInForce
 from dualrun.inbox_memory import MemoryInbox
 from gateway.access import FileAuditSpool, MemoryAccessStore, MemoryRateCounts
 from gateway.api.services import Services
-from gateway.app import Parts, assemble, comparator_of, follow_flag_source, gate_watch_of
+from gateway.app import Parts, assemble, comparator_of, follow_flag_source, gate_watch_of, retention_watch_of
 from gateway.callers import MemoryCallerCounts
 from gateway.catalogue.memory import MemoryCatalogue
 from gateway.dispatch.celery_canceller import CeleryCanceller
@@ -44,6 +44,7 @@ from gateway.ledger import (
     SqlLedgerBrowser,
     SqlLedgerReader,
     SqlLedgerWriter,
+    SqlRetention,
     SqlTriage,
     open_engine,
 )
@@ -123,6 +124,9 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
         gate = gate_watch_of(settings, flags=flags, catalogue=catalogue, ledger=gate_ledger, notices=verdicts)
         await gate.start()
         stack.push_async_callback(gate.stop)
+        retention = retention_watch_of(settings, SqlRetention(engine))
+        await retention.start()
+        stack.push_async_callback(retention.stop)
         celery = await _open_celery(stack, options, catalogue, records, broker, _in_force(Side.LEGACY, flags))
         inbox, breakers = MemoryInbox(), MemoryBreakerBoard(SERVICE)
         await _open_event_worker(stack, options, broker, catalogue, inbox, breakers, _in_force(Side.EVENTS, flags))

@@ -11,6 +11,7 @@ from gateway.ledger.judgements import SqlJudgements
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.migrations import upgrade
 from gateway.ledger.reader import SqlLedgerReader
+from gateway.ledger.retention import SqlRetention
 from gateway.ledger.triage import SqlTriage
 from gateway.ledger.writer import SqlLedgerWriter
 
@@ -23,6 +24,7 @@ __all__ = [
     "SqlLedgerBrowser",
     "SqlLedgerReader",
     "SqlLedgerWriter",
+    "SqlRetention",
     "SqlTriage",
     "create_ledger_engine",
     "open_engine",

@@ -11,7 +11,7 @@ from gateway.core.comparison import Comparison, Verdict
 from gateway.core.gate import GateVerdict
 from gateway.core.moment import as_utc
 from gateway.core.pairing import due_time
-from gateway.core.ports import NumberedVerdict, Pair, RulesInForce, Stored
+from gateway.core.ports import NumberedVerdict, Pair, Place, RulesInForce, Stored
 from gateway.core.report import DifferenceGroup, ReportScope, ShadowReport, SubmissionView
 from gateway.core.step_evidence import KEYS_LOOKED_AT, StepEvidence
 from gateway.core.triage import TriageNote
@@ -157,6 +157,34 @@ class MemoryLedger(MemoryBrowsing):
             return False
         said.append(numbered.verdict)
         return True
+
+    async def drop_records(self, before: datetime, *, after: Place | None, limit: int) -> tuple[int, Place | None]:
+        kept = self._totals.sampled() | self._pending.keys()
+        due = (
+            (as_utc(record.submission.submitted_at), id_)
+            for id_, record in self._submissions.items()
+            if id_ not in kept and as_utc(due_time(record)) < before
+        )
+        aged = sorted(one for one in due if after is None or one > (after.submitted_at, after.submission_id))[:limit]
+        for _, id_ in aged:
+            del self._submissions[id_]
+            self._outcomes.pop(id_, None)
+            self._comparisons.pop(id_, None)
+        return len(aged), Place(submitted_at=aged[-1][0], submission_id=aged[-1][1]) if len(aged) == limit else None
+
+    async def drop_orphans(self, before: datetime, *, limit: int) -> int:
+        orphans = [
+            id_
+            for id_, known in self._outcomes.items()
+            if id_ not in self._submissions and any(arrived_at < before for _, arrived_at in known.values())
+        ][:limit]
+        for id_ in orphans:
+            del self._outcomes[id_]
+        return len(orphans)
+
+    async def drop_hours(self, before: datetime) -> int:
+        """None: totals are added up from hours here, and end with the process."""
+        return 0
 
     def _dealt_keys(self, task: str, versions: range) -> Mapping[Side, int]:
         dealt = [

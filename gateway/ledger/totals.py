@@ -60,6 +60,10 @@ class Totals:
         self._groups: dict[GroupKey, _Group] = {}
         self._cohorts: dict[str, Sketch] = defaultdict(Sketch)
 
+    def sampled(self) -> set[str]:
+        """The submissions that are a sample of a group."""
+        return {sample.submission_id for group in self._groups.values() for sample in group.samples.values()}
+
     def add(self, more: Tally) -> None:
         """Add one."""
         for key, n in more.verdicts.items():

@@ -65,7 +65,7 @@ class ReadSubmission:
             if view is not None:
                 return view
             if asyncio.get_running_loop().time() >= deadline:
-                raise NotFound(f"no submission {submission_id!r} is on record")
+                raise NotFound(f"no submission {submission_id!r} is on record, or not any more")
             await self._notices.wait(submission_id, _LOOK_AGAIN_S)
 
     async def result(self, submission_id: str, wait_s: float) -> Outcome | None:

@@ -14,6 +14,7 @@ from gateway.core.ports.judgement import JudgementLedger, RulesInForce, Stored
 from gateway.core.ports.ledger import LedgerReader, LedgerWriter, Pair, TriageLedger
 from gateway.core.ports.notices import NoticeLog, OutcomeNotices, WebhookLeases
 from gateway.core.ports.records import RecordBatch, RecordSink, RecordSource
+from gateway.core.ports.retention import Place, RetentionLedger
 from gateway.core.ports.rules import RuleFiles, RuleText
 
 __all__ = [
@@ -40,10 +41,12 @@ __all__ = [
     "NumberedVerdict",
     "OutcomeNotices",
     "Pair",
+    "Place",
     "QueueGauge",
     "RecordBatch",
     "RecordSink",
     "RecordSource",
+    "RetentionLedger",
     "RuleFiles",
     "RuleText",
     "RulesInForce",

@@ -55,3 +55,5 @@ group_samples = sa.Table(
     column("shadow", CleanText),
     sa.Column("flag_version", BoundedInteger, nullable=False, server_default="0"),
 )
+# Whether a submission is a sample: it outlasts the others.
+sa.Index("ix_group_samples_submission_id", group_samples.c.submission_id)

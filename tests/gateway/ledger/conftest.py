@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.core.ports import GateLedger, JudgementLedger, LedgerBrowser, LedgerReader, LedgerWriter, TriageLedger
+from gateway.core.ports import GateLedger, JudgementLedger, LedgerBrowser, LedgerReader, LedgerWriter, RetentionLedger, TriageLedger
 from gateway.ledger import (
     MemoryLedger,
     SqlGateLedger,
@@ -19,6 +19,7 @@ from gateway.ledger import (
     SqlLedgerBrowser,
     SqlLedgerReader,
     SqlLedgerWriter,
+    SqlRetention,
     SqlTriage,
     create_ledger_engine,
     upgrade,
@@ -36,6 +37,7 @@ class Ledger:
     judgements: JudgementLedger
     gate: GateLedger
     browser: LedgerBrowser
+    retention: RetentionLedger
 
 
 SQL = ["sqlite", pytest.param("postgres", marks=pytest.mark.services)]
@@ -59,7 +61,7 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     """An empty ledger."""
     if request.param == "memory":
         memory = MemoryLedger()
-        yield Ledger(memory, memory, memory, memory, memory, memory)
+        yield Ledger(memory, memory, memory, memory, memory, memory, memory)
         return
     async with _emptied(_url(request, tmp_path)) as engine:
         yield Ledger(
@@ -69,6 +71,7 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             SqlJudgements(engine),
             SqlGateLedger(engine),
             SqlLedgerBrowser(engine),
+            SqlRetention(engine),
         )
 
 
