@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from dualrun.broker import Broker, Message, Outgoing
 from dualrun.contracts import Event, Role, ServedTask, Side, Work, headers_of
 from dualrun.contracts.topology import EVENTS_EXCHANGE, HEADER_ETA, HEADER_EXPIRES, HEADER_SERVICE, SHADOW_EXCHANGE
-from dualrun.errors import BrokerError
 from gateway.core.arguments import bind_arguments
 from gateway.core.errors import DispatchFailed, InvalidArguments
-from gateway.dispatch.failure import dispatch_failed
+from gateway.dispatch.broker import BrokerDispatcher
 from gateway.dispatch.headers import work_headers
 
 __all__ = ["HEADER_POSITIONAL", "SOURCE", "EventsDispatcher", "event_of"]
@@ -44,37 +41,17 @@ def event_of(work: Work, served: ServedTask) -> Event:
     )
 
 
-class EventsDispatcher:
-    """Publishes through the `Broker` port: mandatory and confirmed."""
+class EventsDispatcher(BrokerDispatcher):
+    """Sends events, a shadow's to an exchange of its own."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+        super().__init__(broker, Side.EVENTS)
 
-    @property
-    def side(self) -> Side:
-        return Side.EVENTS
-
-    async def send(self, work: Work, served: ServedTask) -> None:
-        """Return once the broker confirmed the message. Raises `DispatchFailed`."""
-        outgoing = self._built(work, served)
-        if isinstance(outgoing, DispatchFailed):
-            raise outgoing
-        try:
-            await self._broker.publish(outgoing.exchange, outgoing.routing_key, outgoing.message)
-        except BrokerError as exc:
-            raise dispatch_failed(self.side, exc) from exc
-
-    async def send_many(self, batch: Sequence[tuple[Work, ServedTask]]) -> list[DispatchFailed | None]:
-        """As `send` for each, all in flight at once."""
-        built = [self._built(work, served) for work, served in batch]
-        answers = iter(await self._broker.publish_many([item for item in built if isinstance(item, Outgoing)]))
-        return [item if isinstance(item, DispatchFailed) else self._answer(next(answers)) for item in built]
-
-    def _built(self, work: Work, served: ServedTask) -> Outgoing | DispatchFailed:
+    def _outgoing(self, work: Work, served: ServedTask) -> Outgoing:
         try:
             event = event_of(work, served)
         except InvalidArguments as exc:
-            return DispatchFailed(self.side, str(exc), maybe_published=False)
+            raise DispatchFailed(self.side, str(exc), maybe_published=False) from exc
         message = Message(
             body=msgspec.json.encode(event.payload),
             headers=headers_of(event),
@@ -83,6 +60,3 @@ class EventsDispatcher:
             priority=work.submission.options.priority,
         )
         return Outgoing(_EXCHANGES[work.role], event.type, message)
-
-    def _answer(self, error: BrokerError | None) -> DispatchFailed | None:
-        return None if error is None else dispatch_failed(self.side, error)
