@@ -57,7 +57,7 @@ def check_rollback(fleet: Fleet, first: int, before: Counter[str], *, is_stored:
     fleet.gateway.wait_until(lambda: sum((runs_in(fleet) - before).values()) == 4, "four at work on the events side")
     answer = roll_back(fleet)
     assert answer["stored"] is is_stored
-    fleet.gateway.wait_until(lambda: fleet.versions() == {answer["version"]}, "the rollback in every gateway", timeout_s=2.0)
+    fleet.gateway.wait_until(lambda: fleet.versions() == {answer["version"]}, "the rollback in every gateway", timeout_s=20.0)
     counts = answer["in_flight"]
     if not counts["complete"]:
         counts = roll_back(fleet)["in_flight"]

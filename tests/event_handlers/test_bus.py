@@ -31,7 +31,7 @@ class Heard:
         await self._events.put(event)
 
     async def take(self) -> Event:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self._events.get()
 
     @property

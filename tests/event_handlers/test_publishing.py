@@ -26,7 +26,7 @@ async def test_what_an_authority_publishes_leaves_and_is_noted(world: World) -> 
     await world.start(publish)
     outcome = await world.outcome(await world.submit({}))
     price = {"price": {"__type__": "decimal", "__value__": "1.50"}}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await heard.get() == price
     assert outcome.effects == (Effect(kind="message", key=f"{world.task}.done", payload=price),)
     await bus.stop()

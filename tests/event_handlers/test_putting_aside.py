@@ -47,7 +47,7 @@ async def test_an_ordinary_event_is_handled_and_yields_no_outcome(world: World) 
     await world.start(work)
     event = world.event({})
     await world.send(event)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await handled.get() is None
     marker = await world.submit({})
     await world.outcome(marker)

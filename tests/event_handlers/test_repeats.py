@@ -259,7 +259,7 @@ async def test_an_event_that_was_put_aside_can_be_sent_again(world: World) -> No
     await becomes(lambda: world.ready(dead_letter_queue(f"dualrun.events.{name}")), 1)
     await becomes(lambda: _count(len(inbox._entries)), 0)
     await world.broker.publish(EVENTS_EXCHANGE, event.type, message)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await handled.wait()
     await bus.stop(5.0)
 

@@ -33,7 +33,7 @@ async def test_a_request_returns_what_a_decorated_handler_returns(world: World, 
         return x * 2
 
     await world.start(double)
-    assert await bus.request(world.task, {"x": Decimal("1.50")}, deadline_s=10) == Decimal("3.00")
+    assert await bus.request(world.task, {"x": Decimal("1.50")}, deadline_s=30) == Decimal("3.00")
 
 
 async def test_requests_at_one_time_get_their_own_answers(world: World, bus: EventBus) -> None:
@@ -41,7 +41,7 @@ async def test_requests_at_one_time_get_their_own_answers(world: World, bus: Eve
         return event.payload["number"]
 
     await bus.subscribe([world.task], echo, queue=world.service)
-    answers = await asyncio.gather(*(bus.request(world.task, {"number": number}, deadline_s=10) for number in range(20)))
+    answers = await asyncio.gather(*(bus.request(world.task, {"number": number}, deadline_s=30) for number in range(20)))
     assert answers == list(range(20))
 
 
@@ -51,7 +51,7 @@ async def test_a_failure_comes_back_by_its_name_and_is_no_dead_letter(world: Wor
 
     await bus.subscribe([world.task], fail, queue=world.service)
     with pytest.raises(RequestFailed, match="chair") as caught:
-        await bus.request(world.task, {}, deadline_s=10)
+        await bus.request(world.task, {}, deadline_s=30)
     assert caught.value.kind == "KeyError"
     assert await world.ready(dead_letter_queue(service_queue(world.service))) == 0
 
@@ -65,7 +65,7 @@ async def test_the_answer_is_that_of_the_last_attempt(world: World, bus: EventBu
         return context.attempt
 
     await bus.subscribe([world.task], flaky, queue=world.service, policy=Policy(max_attempts=2))
-    assert await bus.request(world.task, {}, deadline_s=10) == 2
+    assert await bus.request(world.task, {}, deadline_s=30) == 2
 
 
 async def test_a_payload_the_handler_does_not_take_is_told_to_who_asked(world: World, bus: EventBus) -> None:
@@ -75,7 +75,7 @@ async def test_a_payload_the_handler_does_not_take_is_told_to_who_asked(world: W
 
     await world.start(work)
     with pytest.raises(RequestFailed, match="x") as caught:
-        await bus.request(world.task, {"x": "1"}, deadline_s=10)
+        await bus.request(world.task, {"x": "1"}, deadline_s=30)
     assert caught.value.kind == "InvalidPayload"
 
 
@@ -90,7 +90,7 @@ async def test_a_request_nobody_awaits_any_more_is_not_handled(world: World, bus
     with pytest.raises(NoReply):
         await bus.request(world.task, {"late": True}, deadline_s=0.1)
     await bus.start()
-    await bus.request(world.task, {"late": False}, deadline_s=10)
+    await bus.request(world.task, {"late": False}, deadline_s=30)
     assert handled == [False]
 
 
@@ -107,7 +107,7 @@ async def test_an_answer_a_crash_kept_back_is_sent_without_running_again(world: 
     event = world.event({})
     await inbox.change([Change(Verb.COMPLETE, f"{service_queue(world.service)}:{event.id}", result=b"r" + encode_reply(7, None))])
     message = Message(body=b"{}", headers=headers_of(event), message_id=event.id)
-    assert value_of(await world.broker.request(EVENTS_EXCHANGE, event.type, message, timeout_s=10)) == 7
+    assert value_of(await world.broker.request(EVENTS_EXCHANGE, event.type, message, timeout_s=30)) == 7
     await bus.stop()
 
 

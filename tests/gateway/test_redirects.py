@@ -78,7 +78,7 @@ async def submit(gateway: MemoryGateway, number: int, **options: object) -> list
 
 
 async def in_flight(gateway: MemoryGateway, version: int) -> dict[str, object]:
-    counts = await gateway.services.read_in_flight.of(gateway.flags.snapshot, version, wait_s=5.0)
+    counts = await gateway.services.read_in_flight.of(gateway.flags.snapshot, version, wait_s=30.0)
     return msgspec.structs.asdict(counts)
 
 

@@ -52,7 +52,7 @@ async def test_a_ledger_that_is_away_or_broken_is_asked_again() -> None:
 async def test_it_stops_at_once_between_two_walks() -> None:
     watch = RetentionWatch(ApplyRetention(MemoryLedger(), RETENTION, now=lambda: NOON), interval_s=3_600.0)
     await watch.start()
-    async with asyncio.timeout(2.0):
+    async with asyncio.timeout(20):
         await watch.stop()
 
 

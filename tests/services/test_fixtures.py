@@ -17,7 +17,7 @@ async def test_amqp_url_is_a_virtual_host_of_its_own(amqp_url: str) -> None:
         channel = await connection.channel()
         queue = await channel.declare_queue("probe", durable=True, arguments={"x-queue-type": "quorum"})
         await channel.default_exchange.publish(aio_pika.Message(b"here"), routing_key="probe")
-        message = await queue.get(timeout=5)
+        message = await queue.get(timeout=30)
         await message.ack()
     assert message.body == b"here"
 

@@ -8,7 +8,7 @@ from dualrun.broker import Delivery
 
 __all__ = ["Inbox"]
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class Inbox:

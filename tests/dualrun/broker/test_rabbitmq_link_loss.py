@@ -186,7 +186,7 @@ async def test_a_cancelled_consumption_stays_cancelled_when_the_link_comes_back(
 
 
 async def test_nothing_was_published_when_the_broker_stays_out_of_reach(proxied_url: str, proxy: TcpProxy, name: str) -> None:
-    broker = RabbitBroker(proxied_url, connect_wait_s=0.3)
+    broker = RabbitBroker(proxied_url, connect_wait_s=1.5)
     await broker.connect()
     await broker.declare(Topology(queues=(Queue(name=name),)))
     proxy.refuse()
@@ -234,7 +234,7 @@ async def _ready_at_least(broker: RabbitBroker, queue: str, count: int) -> bool:
 
 
 async def test_a_full_buffer_that_does_not_empty_turns_publishers_away(proxied_url: str, proxy: TcpProxy, name: str) -> None:
-    broker = RabbitBroker(proxied_url, connect_wait_s=0.4, confirm_wait_s=0.4, buffer_max=2)
+    broker = RabbitBroker(proxied_url, connect_wait_s=1.5, confirm_wait_s=1.5, buffer_max=2)
     await broker.connect()
     await broker.declare(Topology(queues=(Queue(name=name),)))
     proxy.refuse()
@@ -253,7 +253,7 @@ async def _fate(broker: RabbitBroker, queue: str) -> str:
 
 
 async def test_a_confirm_that_never_comes_ends_in_doubt_and_a_dead_link_is_replaced(proxied_url: str, proxy: TcpProxy, name: str) -> None:
-    broker = RabbitBroker(proxied_url, confirm_wait_s=0.5)
+    broker = RabbitBroker(proxied_url, confirm_wait_s=1.5)
     await broker.connect()
     await broker.declare(Topology(queues=(Queue(name=name),)))
     proxy.freeze()
@@ -267,7 +267,7 @@ async def test_a_confirm_that_never_comes_ends_in_doubt_and_a_dead_link_is_repla
 
 
 async def test_connecting_to_nothing_fails_within_the_wait_and_can_be_repeated(proxied_url: str, proxy: TcpProxy, name: str) -> None:
-    broker = RabbitBroker(proxied_url, connect_wait_s=0.5)
+    broker = RabbitBroker(proxied_url, connect_wait_s=1.5)
     proxy.refuse()
     with pytest.raises(BrokerUnavailable):
         await broker.connect()

@@ -29,7 +29,7 @@ class World:
         await asyncio.to_thread(self.announcer.withdraw, announcement)
 
     async def until(self, holds: Callable[[Catalogue], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not holds(self.catalogue):  # noqa: ASYNC110 - a catalogue tells nobody that it changed
                 await asyncio.sleep(0.005)
 

@@ -57,7 +57,7 @@ async def test_dispatched_work_runs_and_its_outcome_goes_to_the_sender(app: Cele
         ):
             answers = await dispatcher.send_many([(a_work(number), served) for number in range(5)])
             await dispatcher.send(a_work(5, Role.SHADOW), served)
-            outcomes = {outcome.submission_id: outcome for outcome in (arrived.get(timeout=10) for _ in range(6))}
+            outcomes = {outcome.submission_id: outcome for outcome in (arrived.get(timeout=30) for _ in range(6))}
     finally:
         uninstall()
     assert answers == [None] * 5
