@@ -218,7 +218,7 @@ def test_a_page_that_no_longer_hears_from_the_gateway_says_so(stack_url: str, br
         visit.page.goto("/console/")
         expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
         visit.page.context.set_offline(True)
-        expect(visit.page.get_by_text("Not live since")).to_be_visible(timeout=15_000)
+        expect(visit.page.get_by_text("Not live since")).to_be_visible(timeout=30_000)
         visit.page.context.set_offline(False)
-        expect(visit.page.get_by_text("Not live since")).to_be_hidden(timeout=15_000)
+        expect(visit.page.get_by_text("Not live since")).to_be_hidden(timeout=30_000)
         visit.errors.clear()  # the browser reports the requests that failed while it was offline

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
 __all__ = ["DESKTOP", "PHONE", "Visit", "chromium", "visiting"]
 
 DESKTOP = (1280, 900)
 PHONE = (390, 844)
 _SERIOUS = {"serious", "critical"}
+_PATIENCE_MS = 20_000
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ def chromium() -> Iterator[Browser]:
     path = os.environ.get("DUALRUN_TEST_CHROMIUM")
     if path is None:
         pytest.fail("these tests need Chromium: run them by `make test`, or set DUALRUN_TEST_CHROMIUM to its path")
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser:
         yield browser
 
