@@ -15,11 +15,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.audited import audit_entry
-from gateway.api.caller import ANYBODY, out_of_reach
+from gateway.api.caller import ANYBODY
 from gateway.api.problem import BadRequest, response_of
-from gateway.api.route_access import Access, Concerns, RouteTable
+from gateway.api.route_access import HOW_TO_SHOW_A_TOKEN, Access, RouteTable
 from gateway.api.services import Services
-from gateway.core.access import ALL_TASKS, Identity
+from gateway.core.access import Identity
 from gateway.core.errors import Forbidden, GatewayError, NotFound, Unauthenticated
 
 __all__ = ["LOGIN_PAGE", "SESSION_COOKIE", "Guard"]
@@ -30,7 +30,6 @@ LOGIN = "session.begin"
 LOGIN_PAGE = "/console/login"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
-_HOW = "send `Authorization: Bearer TOKEN`; an administrator creates one with `dualrun tokens create`"
 _POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -95,7 +94,7 @@ class Guard:
             caller = authenticator.by_token(presented.strip()) if scheme.lower() == "bearer" else None
             if caller is None:
                 self._services().limits.failure_from(_address(scope))
-                raise Unauthenticated(f"this access token is none, was revoked or has expired: {_HOW}")
+                raise Unauthenticated(f"this access token is none, was revoked or has expired: {HOW_TO_SHOW_A_TOKEN}")
         elif (cookie := headers.cookie_named(SESSION_COOKIE)) is not None:
             caller = authenticator.by_session(cookie)
         if caller is not None:
@@ -104,11 +103,12 @@ class Guard:
                 self._services().limits.request_of(caller)
         if access is None:
             raise self._unserved(scope, caller)
-        _check(access, target, caller)
+        if (refusal := access.refusal(target, caller)) is not None:
+            raise refusal
 
     def _unserved(self, scope: Scope, caller: Identity | None) -> GatewayError:
         if caller is None:
-            return Unauthenticated(f"no access token: {_HOW}")
+            return Unauthenticated(f"no access token: {HOW_TO_SHOW_A_TOKEN}")
         if methods := self._routes.methods_of(scope["path"]):
             return BadRequest(405, "method_not_allowed", f"this path takes {', '.join(methods)}")
         return NotFound("there is no such path")
@@ -165,21 +165,6 @@ class _Headers:
             if key == name:
                 return value
         return None
-
-
-def _check(access: Access, task: str, caller: Identity | None) -> None:
-    if not access.any_of:
-        return
-    if caller is None:
-        raise Unauthenticated(f"no access token: {_HOW}")
-    if access.any_of.isdisjoint(caller.permissions):
-        needed = " or ".join(sorted(access.any_of))
-        raise Forbidden(f"{caller.name!r} does not have the permission {needed}", "permission_missing")
-    if caller.tasks is not ALL_TASKS and caller.is_scoped:
-        if access.concerns is Concerns.TASK and not caller.reaches(task):
-            raise out_of_reach(caller, task)
-        if access.concerns is Concerns.ALL:
-            raise Forbidden(f"{caller.name!r} may touch {', '.join(caller.tasks)} alone, and this concerns every task", "task_out_of_reach")
 
 
 def _check_site(headers: _Headers) -> None:

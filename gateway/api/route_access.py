@@ -9,9 +9,13 @@ from enum import StrEnum
 
 from starlette.routing import BaseRoute, Mount, Route, compile_path
 
-from gateway.core.access import Permission
+from gateway.api.caller import out_of_reach
+from gateway.core.access import ALL_TASKS, Identity, Permission
+from gateway.core.errors import AccessDenied, Forbidden, Unauthenticated
 
-__all__ = ["ACCESS", "Access", "Concerns", "Declared", "RouteTable", "declared"]
+__all__ = ["ACCESS", "HOW_TO_SHOW_A_TOKEN", "Access", "Concerns", "Declared", "RouteTable", "declared"]
+
+HOW_TO_SHOW_A_TOKEN = "send `Authorization: Bearer TOKEN`; an administrator creates one with `dualrun tokens create`"  # noqa: S105 - words
 
 
 class Concerns(StrEnum):
@@ -38,6 +42,27 @@ class Access:
     """What it changes, as the audit log calls it; empty: nothing."""
     waits: bool = False
     """Its answer may take as long as the caller likes."""
+
+    @property
+    def needed(self) -> str:
+        """The permissions that let a caller in, in words; empty: anybody."""
+        return " or ".join(sorted(self.any_of))
+
+    def refusal(self, task: str, caller: Identity | None) -> AccessDenied | None:
+        """Why this caller, or a stranger, may not; None where it may. `task` is what the path names."""
+        if not self.any_of:
+            return None
+        if caller is None:
+            return Unauthenticated(f"no access token: {HOW_TO_SHOW_A_TOKEN}")
+        if self.any_of.isdisjoint(caller.permissions):
+            return Forbidden(f"{caller.name!r} does not have the permission {self.needed}", "permission_missing")
+        if caller.tasks is not ALL_TASKS and caller.is_scoped:
+            if self.concerns is Concerns.TASK and not caller.reaches(task):
+                return out_of_reach(caller, task)
+            if self.concerns is Concerns.ALL:
+                only = ", ".join(caller.tasks)
+                return Forbidden(f"{caller.name!r} may touch {only} alone, and this concerns every task", "task_out_of_reach")
+        return None
 
 
 _SUBMIT, _VIEW, _OPERATE, _ADMIN = Permission

@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway.api.problem import Problem, problem_of
+from gateway.api.route_access import RouteTable, declared
 from gateway.api.services import Services
 from gateway.console import (
     audit_page,
@@ -82,6 +83,7 @@ def create_console(services: Callable[[], Services]) -> Starlette:
         exception_handlers={GatewayError: _on_gateway_error, HTTPException: _on_http_error, Exception: _on_error},
     )
     console.state.services = services
+    console.state.routes = RouteTable(declared(console.routes, "/console"))
     return console
 
 

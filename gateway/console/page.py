@@ -20,6 +20,7 @@ from gateway.api.caller import author_of as caller_author
 from gateway.api.caller import caller_of
 from gateway.api.guard import SESSION_COOKIE
 from gateway.api.services import Services
+from gateway.console.controls import controls_of
 from gateway.core.access import Via
 from gateway.core.flags import percent_of
 from gateway.report.words import DIFFERENCES, VERDICTS, counted, duration, instant, percent, visible
@@ -69,6 +70,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: obj
     """A page; `context` is what its template names."""
     root = request.scope.get("root_path", "")
     caller = caller_of(request)
+    controls = controls_of(request, services_of(request))
     text = (
         _environment()
         .get_template(template)
@@ -79,6 +81,8 @@ def render(request: Request, template: str, *, status: int = 200, **context: obj
             query=dict(request.query_params),
             caller=caller,
             has_session=caller.via is Via.SESSION,
+            may=controls.may,
+            needed=controls.needed,
             **context,
         )
     )
