@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import httpx
-import pytest
 
-from gateway.api.application import create_application
-from tests.support.gateway_parts import MemoryGateway, memory_gateway
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[MemoryGateway]:
-    async with memory_gateway() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_application(gateway.services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield client
+from tests.support.gateway_parts import MemoryGateway
 
 
 async def test_every_circuit_is_told_with_its_service_and_how_long_it_is_open(client: httpx.AsyncClient, gateway: MemoryGateway) -> None:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
 from dualrun.contracts import Role
 from gateway.outcomes.broker import BrokerRecordSink
-from tests.gateway.api.test_routes import GOOD, SHADOW, client_of, outcome
-from tests.support.gateway_parts import TASK, MemoryGateway, memory_gateway
+from tests.gateway.api.test_routes import GOOD, SHADOW, outcome
+from tests.support.gateway_parts import TASK, MemoryGateway
 
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[MemoryGateway]:
-    async with memory_gateway() as running:
-        await running.comparator.start()
-        yield running
-
-
-@pytest.fixture
-async def client(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(gateway) as client:
-        yield client
+pytestmark = pytest.mark.usefixtures("comparing")
 
 
 async def submitted(client: httpx.AsyncClient) -> str:

@@ -10,7 +10,6 @@ import pytest
 
 from dualrun.broker import Message, Queue, Topology
 from dualrun.contracts.topology import HEADER_DEAD_REASON, dead_letter_queue
-from gateway.api.application import create_application
 from tests.support.gateway_parts import EVENTS_QUEUE, MemoryGateway, memory_gateway
 
 DEAD = dead_letter_queue(EVENTS_QUEUE)
@@ -23,13 +22,6 @@ async def gateway() -> AsyncIterator[MemoryGateway]:
         await running.broker.declare(Topology(queues=(Queue(name=DEAD),)))
         await running.broker.publish("", DEAD, Message(body=b"{}", headers={HEADER_DEAD_REASON: "unreadable"}, message_id="m-1"))
         yield running
-
-
-@pytest.fixture
-async def client(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_application(gateway.services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield client
 
 
 async def test_those_of_a_service_are_listed_and_one_is_shown_in_full(client: httpx.AsyncClient) -> None:

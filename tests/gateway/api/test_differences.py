@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from dualrun.contracts import Role
-from gateway.api.application import create_application
 from gateway.core.comparison import Verdict
 from tests.support.gateway_parts import MemoryGateway, memory_gateway
 from tests.support.records import NOON, a_comparison, a_difference, a_record, an_outcome
@@ -23,13 +22,6 @@ async def gateway() -> AsyncIterator[MemoryGateway]:
         await running.ledger.append([a_record(), an_outcome(), an_outcome(role=Role.SHADOW)], arrived_at=NOON)
         await running.ledger.store([replace(a_comparison("s1", Verdict.DIFFERENT_VALUE, a_difference()), cohort_key="ann")])
         yield running
-
-
-@pytest.fixture
-async def client(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_application(gateway.services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield client
 
 
 async def test_a_group_is_shown_with_decision_and_both_sides_of_its_samples(client: httpx.AsyncClient) -> None:

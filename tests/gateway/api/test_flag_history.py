@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from gateway.api.application import create_application
-from tests.support.gateway_parts import TASK, memory_gateway
+from tests.support.gateway_parts import TASK
 
 SHADOW = {"mode": "shadow", "shadow_percent": 100, "safety": "sandboxed"}
 BY_ANN = {"author": "ann", "reason": "first look"}
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with memory_gateway() as gateway:
-        transport = httpx.ASGITransport(create_application(gateway.services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            yield client
 
 
 async def _history(client: httpx.AsyncClient, **query: int) -> Any:

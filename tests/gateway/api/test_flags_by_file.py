@@ -8,20 +8,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.api.application import create_application
 from gateway.flags import FlagsFile
-from tests.support.gateway_parts import TASK, memory_gateway
+from tests.support.gateway_parts import TASK, MemoryGateway, memory_gateway
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def gateway(tmp_path: Path) -> AsyncIterator[MemoryGateway]:
     path = tmp_path / "flags.yaml"
     path.write_text(f"version: 1\nflags:\n  {TASK}: {{mode: events}}\n")
     async with memory_gateway(flags_mode="file", flags_file=path) as gateway:
         await FlagsFile(path, gateway.flags, alone=True).apply()
-        transport = httpx.ASGITransport(create_application(gateway.services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            yield client
+        yield gateway
 
 
 @pytest.mark.parametrize(

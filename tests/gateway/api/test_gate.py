@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx
 import msgspec
-import pytest
 
 from dualrun.contracts import Announcement, Mode, Role, Side
-from gateway.api.application import create_application
-from tests.support.gateway_parts import TASK, MemoryGateway, memory_gateway
+from tests.support.gateway_parts import TASK, MemoryGateway
 from tests.support.records import NOON, a_comparison, an_outcome
 
 GATED = {"mode": "shadow", "shadow_percent": 100, "safety": "pure", "gate": {"steps": ["shadow 100 %", "canary 1 %", "events"]}}
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[MemoryGateway]:
-    async with memory_gateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def client(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_application(gateway.services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield client
 
 
 async def _promote(client: httpx.AsyncClient, **body: object) -> httpx.Response:

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
-from gateway.api.application import create_application
 from tests.gateway.test_redirects import Handled, event_worker, submit
-from tests.support.gateway_parts import TASK, MemoryGateway, memory_gateway
+from tests.support.gateway_parts import TASK, MemoryGateway
 
 WAITING = 20
 SETTLED = {"wait_s": 20}
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[MemoryGateway]:
-    async with memory_gateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def client(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_application(gateway.services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield client
 
 
 @pytest.mark.parametrize("path", [f"/v1/flags/{TASK}", "/v1/flags"])

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
-from tests.gateway.api.test_routes import GOOD, client_of
-from tests.support.gateway_parts import memory_gateway
+from tests.gateway.api.test_routes import GOOD
 
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with memory_gateway() as running:
-        await running.comparator.start()
-        async with client_of(running) as client:
-            yield client
+pytestmark = pytest.mark.usefixtures("comparing")
 
 
 async def test_the_same_arguments_are_submitted_as_a_new_submission(client: httpx.AsyncClient) -> None:

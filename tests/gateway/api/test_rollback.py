@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
-from gateway.api.application import create_application
-from tests.support.gateway_parts import TASK, memory_gateway
+from tests.support.gateway_parts import TASK
 
 EVENTS = {"mode": "events"}
 TASK_TOO = {"task": TASK, "args": [42, "ann@example.org"]}
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with memory_gateway() as gateway:
-        transport = httpx.ASGITransport(create_application(gateway.services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            yield client
 
 
 async def test_a_rollback_without_a_body_sends_the_next_submission_to_legacy(client: httpx.AsyncClient) -> None:

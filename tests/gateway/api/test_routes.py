@@ -1,39 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from dualrun.contracts import Outcome, Role, Side, State
-from gateway.api.application import create_application
 from gateway.outcomes.broker import BrokerRecordSink
-from tests.support.gateway_parts import TASK, MemoryGateway, memory_gateway
+from tests.support.gateway_parts import TASK, MemoryGateway
+
+pytestmark = pytest.mark.usefixtures("comparing")
 
 GOOD = {"task": TASK, "args": [42, "ann@example.org"]}
 SHADOW = {"mode": "shadow", "shadow_percent": 100, "safety": "sandboxed"}
-
-
-@asynccontextmanager
-async def client_of(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_application(gateway.services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield client
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[MemoryGateway]:
-    async with memory_gateway() as running:
-        await running.comparator.start()
-        yield running
-
-
-@pytest.fixture
-async def client(gateway: MemoryGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(gateway) as client:
-        yield client
 
 
 def outcome(submission_id: str, role: Role, value: object) -> Outcome:

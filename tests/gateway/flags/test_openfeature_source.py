@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 from openfeature.contrib.provider.flagd import FlagdProvider
 from openfeature.contrib.provider.flagd.config import ResolverType
@@ -22,11 +21,11 @@ from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvid
 
 from dualrun.contracts import Mode, Safety
 from dualrun.errors import ConfigurationError
-from gateway.api.application import create_application
 from gateway.core.flags import Flag
 from gateway.flags import MemoryFlagStore
 from gateway.flags.openfeature_source import OpenFeatureFlags, load_provider
 from tests.support.eventually import becomes
+from tests.support.gateway_client import client_of
 from tests.support.gateway_parts import TASK, memory_gateway
 
 FILE = """version: 1
@@ -206,8 +205,7 @@ async def test_every_change_by_the_api_is_refused_and_says_where_to_make_it() ->
     async with memory_gateway(flags_mode="openfeature", openfeature_provider="proj.flags:provider") as gateway:
         moved = {TASK: Flag(task=TASK, mode=Mode.EVENTS)}
         await gateway.flags.replace(moved, expected_version=None, author="vendor", reason="", source="openfeature")
-        transport = httpx.ASGITransport(create_application(gateway.services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with client_of(gateway) as client:
             answer = await client.put(f"/v1/flags/{TASK}", json={"mode": "events"})
             rollback = await client.post("/v1/flags/rollback", json={})
     assert (answer.status_code, answer.json()["code"]) == (rollback.status_code, rollback.json()["code"])
