@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.responses import RedirectResponse
 from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import Lifespan
 
 from dualrun.breakers import SharedBreaker
@@ -123,14 +124,16 @@ def create_application(
     app, served = _framework(lifespan)
     if services is not None:
         app.state.services = services
+    no_such_page = None
     if console is not None:
         pages = console(lambda: app.state.services)
         app.mount("/console", pages)
         served += declared(pages.routes, "/console")
+        no_such_page = _without_routes(pages)
     served.append(Declared("GET", "/"))
     app.add_api_route("/", partial(_redirect, "/console/" if console is not None else _REPORT), include_in_schema=False)
     direct = DirectRoutes(app, {"/v1/tasks": task_route.submit, "/v1/tasks/batch": task_route.submit_batch})
-    return Guard(direct, RouteTable(served), lambda: app.state.services)
+    return Guard(direct, RouteTable(served), lambda: app.state.services, no_such_page=no_such_page)
 
 
 def openapi_document() -> dict[str, Any]:
@@ -156,6 +159,13 @@ def _framework(lifespan: Lifespan[FastAPI] | None) -> tuple[FastAPI, list[Declar
     add_problem_handlers(app)
     app.openapi = partial(document, app, _TYPES)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app, served
+
+
+def _without_routes(pages: Starlette) -> Starlette:
+    """The pages with nothing to serve: whatever is asked, the answer is their own page for what is not there."""
+    empty = Starlette(exception_handlers=pages.exception_handlers)
+    empty.state = pages.state
+    return Starlette(routes=[Mount("/console", empty)])
 
 
 async def _redirect(target: str) -> Response:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import quote
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.audited import audit_entry
@@ -47,10 +47,12 @@ _OWN_POLICY = frozenset({"/docs"})
 class Guard:
     """Lets a request through to the application, with its caller in the scope, or answers it."""
 
-    def __init__(self, app: ASGIApp, routes: RouteTable, services: Callable[[], Services]) -> None:
+    def __init__(self, app: ASGIApp, routes: RouteTable, services: Callable[[], Services], *, no_such_page: ASGIApp | None = None) -> None:
+        """`no_such_page` answers a person who asks the console for what it does not serve: it must serve nothing."""
         self._app = app
         self._routes = routes
         self._services = services
+        self._no_such_page = no_such_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,7 +77,7 @@ class Guard:
                 with self._services().limits.waiting(scope.get("caller", ANYBODY)):
                     return await self._app(scope, receive, answer.send)
         except GatewayError as exc:
-            return await _refusal(scope, exc)(scope, receive, answer.send)
+            return await self._refusal(scope, exc)(scope, receive, answer.send)
         return await self._app(scope, receive, answer.send)
 
     def _admit(self, access: Access | None, target: str, scope: Scope) -> None:
@@ -112,6 +114,15 @@ class Guard:
         if methods := self._routes.methods_of(scope["path"]):
             return BadRequest(405, "method_not_allowed", f"this path takes {', '.join(methods)}")
         return NotFound("there is no such path")
+
+    def _refusal(self, scope: Scope, error: GatewayError) -> ASGIApp:
+        """The answer; to somebody who looks at pages it is one, or the way to the page that lets them in."""
+        if scope["method"] in _SAFE_METHODS and f"{scope['path']}/".startswith("/console/"):
+            if isinstance(error, Unauthenticated):
+                return RedirectResponse(f"{LOGIN_PAGE}?next={quote(scope['path'])}", status_code=303, headers={"Cache-Control": "no-store"})
+            if isinstance(error, NotFound) and self._no_such_page is not None:
+                return self._no_such_page
+        return response_of(error)
 
 
 def _address(scope: Scope) -> str:
@@ -204,9 +215,3 @@ def _is_own(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return "." not in host or host.lower().endswith(".localhost")
-
-
-def _refusal(scope: Scope, error: GatewayError) -> Response:
-    if isinstance(error, Unauthenticated) and scope["path"].startswith("/console") and scope["method"] in _SAFE_METHODS:
-        return RedirectResponse(f"{LOGIN_PAGE}?next={quote(scope['path'])}", status_code=303, headers={"Cache-Control": "no-store"})
-    return response_of(error)

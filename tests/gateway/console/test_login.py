@@ -10,10 +10,12 @@ import httpx
 import pytest
 
 from dualrun.contracts import Mode
+from gateway.api.application import create_application
 from gateway.api.guard import SESSION_COOKIE
+from gateway.console import create_console
 from gateway.core.access import Permission
 from gateway.core.flags import Flag
-from tests.support.access import ADMIN_TOKEN, guarded_gateway, token_for
+from tests.support.access import ADMIN_TOKEN, bearer, guarded_gateway, token_for
 from tests.support.gateway_parts import TASK, MemoryGateway
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -115,6 +117,47 @@ async def test_a_session_ends_with_its_logout_and_with_its_token(both: tuple[Mem
     assert (await client.get("/console/")).status_code == 200
     await gateway.services.tokens.revoke(token.split("_")[1])
     assert (await client.get("/console/")).status_code == 303
+
+
+async def test_a_page_that_is_not_there_is_a_page_to_whoever_is_logged_in_and_the_login_to_others(
+    both: tuple[MemoryGateway, httpx.AsyncClient],
+) -> None:
+    _, client = both
+    led = await client.get("/console/nothing")
+    assert (led.status_code, led.headers["location"]) == (303, "/console/login?next=/console/nothing")
+    await log_in(client, ADMIN_TOKEN)
+    for path in ("/console/nothing", "/console/flags/nothing", "/console/differences/a/b/c", "/console/flags/"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
+        assert "There is no such page" in answer.text
+        assert len(HIDDEN.findall(answer.text)) == 1  # it can be logged out from, like every page
+        assert 'href="/console/flags"' in answer.text
+        assert answer.headers["content-security-policy"] == (await client.get("/console/flags")).headers["content-security-policy"]
+    assert (await client.head("/console/nothing")).status_code == 404
+
+
+async def test_what_is_no_page_is_told_so_in_json_as_before(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    await log_in(both[1], ADMIN_TOKEN)
+    for method, path, status in (
+        ("POST", "/console/nothing", 404),
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/consoles", 404),
+        ("GET", "/console/flags/rollback", 405),
+    ):
+        answer = await both[1].request(method, path, headers=HERE)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
+
+
+async def test_what_the_guard_does_not_know_is_not_served_whatever_the_framework_makes_of_the_path() -> None:
+    async with guarded_gateway() as (gateway, _):
+        # A server told that it sits below a prefix: frameworks take the prefix off, the guard does not.
+        transport = httpx.ASGITransport(create_application(gateway.services, console=create_console), root_path="/console")
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            headers = bearer(await token_for(gateway, Permission.SUBMIT))
+            for path in ("/console/console/audit", "/console/v1/audit", "/console/v1/tokens"):
+                answer = await client.get(path, headers=headers)
+                assert answer.status_code == 404, path
+                assert "entries" not in answer.text
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a.b", "eyJpZCI6MX0.c2ln"])
