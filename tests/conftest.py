@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from dualrun.broker import Broker
+from dualrun.broker.memory import MemoryBroker
+from dualrun.broker.rabbitmq import RabbitBroker
 from examples.shop.server import RunningShop, running_shop
 from tests.support.services import fresh_database, fresh_vhost, owned_prefix, reachable_redis_url
+from tests.support.tcp_proxy import TcpProxy, proxied_async
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +28,32 @@ def amqp_url() -> Iterator[str]:
     """A RabbitMQ virtual host for this test module; also a Celery broker URL."""
     with fresh_vhost() as url:
         yield url
+
+
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.services)])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    """Every adapter in turn, connected."""
+    adapter: Broker = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("amqp_url"))
+    await adapter.connect()
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture
+async def amqp_link(amqp_url: str) -> AsyncIterator[tuple[TcpProxy, str]]:
+    async with proxied_async(amqp_url, 5672) as link:
+        yield link
+
+
+@pytest.fixture
+def proxy(amqp_link: tuple[TcpProxy, str]) -> TcpProxy:
+    """Before RabbitMQ: whoever connects to `proxied_url` goes through it."""
+    return amqp_link[0]
+
+
+@pytest.fixture
+def proxied_url(amqp_link: tuple[TcpProxy, str]) -> str:
+    return amqp_link[1]
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,13 +10,12 @@ from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.contracts import State
 from event_handlers import Context, Retry, handler
 from tests.event_handlers.conftest import World
-from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tcp_proxy import proxied_async
 
 pytestmark = pytest.mark.services
 
 
 async def test_a_cut_link_loses_no_submission(amqp_url: str) -> None:
-    url = urlsplit(amqp_url)
     caller = World(RabbitBroker(amqp_url, name="caller"))
     await caller.open()
     begun = asyncio.Event()
@@ -31,8 +29,8 @@ async def test_a_cut_link_loses_no_submission(amqp_url: str) -> None:
             raise Retry(delay_s=0.1)
         return number
 
-    async with tcp_proxy(url.hostname or "", url.port or 5672) as proxy:
-        shaky = World(RabbitBroker(url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{proxy.port}").geturl(), name="shaky"))
+    async with proxied_async(amqp_url, 5672) as (proxy, url):
+        shaky = World(RabbitBroker(url, name="shaky"))
         shaky.service, shaky.task = caller.service, caller.task
         await shaky.broker.connect()
         await shaky.start(work, concurrency=4)

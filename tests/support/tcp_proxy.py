@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["TcpProxy", "ThreadedTcpProxy", "proxied", "tcp_proxy", "threaded_tcp_proxy"]
+__all__ = ["TcpProxy", "ThreadedTcpProxy", "proxied", "proxied_async", "tcp_proxy", "threaded_tcp_proxy"]
 
 _CHUNK = 65_536
 
@@ -163,5 +163,19 @@ def proxied(url: str, default_port: int) -> Iterator[tuple[ThreadedTcpProxy, str
     """A proxy before a service, and the service's URL through it."""
     parts = urlsplit(url)
     with threaded_tcp_proxy(parts.hostname or "127.0.0.1", parts.port or default_port) as proxy:
-        credentials = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-        yield proxy, urlunsplit(parts._replace(netloc=f"{credentials}127.0.0.1:{proxy.port}"))
+        yield proxy, _at_port(url, proxy.port)
+
+
+@asynccontextmanager
+async def proxied_async(url: str, default_port: int) -> AsyncIterator[tuple[TcpProxy, str]]:
+    """As `proxied`, in the event loop of the test."""
+    parts = urlsplit(url)
+    async with tcp_proxy(parts.hostname or "127.0.0.1", parts.port or default_port) as proxy:
+        yield proxy, _at_port(url, proxy.port)
+
+
+def _at_port(url: str, port: int) -> str:
+    """The same URL, at a port of this machine."""
+    parts = urlsplit(url)
+    credentials = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return urlunsplit(parts._replace(netloc=f"{credentials}127.0.0.1:{port}"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
@@ -15,22 +13,9 @@ from dualrun.broker import Binding, Exchange, Message, Queue, Topology
 from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.errors import ConfigurationError, Unroutable
 from tests.support.eventually import becomes
-from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-async def proxy(amqp_url: str) -> AsyncIterator[TcpProxy]:
-    parts = urlsplit(amqp_url)
-    async with tcp_proxy(parts.hostname or "127.0.0.1", parts.port or 5672) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def proxied_url(amqp_url: str, proxy: TcpProxy) -> str:
-    parts = urlsplit(amqp_url)
-    return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}").geturl()
 
 
 def _tracebacks(caplog: pytest.LogCaptureFixture) -> int:

@@ -7,7 +7,6 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
-from urllib.parse import urlsplit
 
 import aiormq
 import pytest
@@ -17,23 +16,9 @@ from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.errors import BrokerError, BrokerUnavailable, ConfigurationError, Unroutable
 from tests.support.eventually import becomes
 from tests.support.inbox import Inbox
-from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-async def proxy(amqp_url: str) -> AsyncIterator[TcpProxy]:
-    parts = urlsplit(amqp_url)
-    async with tcp_proxy(parts.hostname or "127.0.0.1", parts.port or 5672) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def proxied_url(amqp_url: str, proxy: TcpProxy) -> str:
-    parts = urlsplit(amqp_url)
-    address = f"127.0.0.1:{proxy.port}"
-    return parts._replace(netloc=f"{parts.username}:{parts.password}@{address}").geturl()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,7 +10,7 @@ from dualrun.broker import Broker, Delivery, Message, Queue, Topology
 from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.errors import BrokerUnavailable, NoReply, Unroutable
 from tests.support.inbox import Inbox
-from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tcp_proxy import proxied_async
 
 
 async def answering(broker: Broker, name: str) -> None:
@@ -95,14 +94,13 @@ async def test_a_reply_to_somebody_who_is_gone_is_lost_in_silence(amqp_url: str,
 
 @pytest.mark.services
 async def test_a_link_lost_while_waiting_ends_the_request_and_the_next_one_is_answered(amqp_url: str, name: str) -> None:
-    url = urlsplit(amqp_url)
     server = RabbitBroker(amqp_url)
     await server.connect()
     await server.declare(Topology(queues=(Queue(name=name),)))
     inbox = Inbox()
     await server.consume(name, inbox, prefetch=10)
-    async with tcp_proxy(url.hostname or "", url.port or 5672) as proxy:
-        client = RabbitBroker(url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{proxy.port}").geturl())
+    async with proxied_async(amqp_url, 5672) as (proxy, url):
+        client = RabbitBroker(url)
         await client.connect()
         lost = asyncio.create_task(client.request("", name, Message(body=b"1"), timeout_s=60))
         abandoned = await inbox.take()

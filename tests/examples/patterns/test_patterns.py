@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
-
-import pytest
 
 from dualrun.broker import Broker
-from dualrun.broker.memory import MemoryBroker
-from dualrun.broker.rabbitmq import RabbitBroker
 from examples.patterns import (
     direct_routing,
     event_history,
@@ -24,14 +19,6 @@ from examples.patterns import (
 )
 from examples.patterns.__main__ import NAMES
 from tests.support.processes import Process
-
-
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.services)])
-async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
-    opened: Broker = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("amqp_url"))
-    await opened.connect()
-    yield opened
-    await opened.close()
 
 
 async def test_work_is_done_once_and_mostly_by_whoever_is_free(broker: Broker) -> None:

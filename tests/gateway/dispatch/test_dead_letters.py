@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from dualrun.broker import Broker, HeaderValue, Message, Queue, Topology
 from dualrun.broker.memory import MemoryBroker
-from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.contracts.topology import HEADER_ATTEMPT, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK, HEADER_SUBMISSION_ID, dead_letter_queue
 from gateway.core.errors import StoreUnavailable
 from gateway.dispatch.dead_letters import BrokerDeadLetters
 from tests.support.eventually import becomes
 from tests.support.inbox import Inbox
 from tests.support.services import unique_name
-
-
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.services)])
-async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
-    adapter: Broker = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("amqp_url"))
-    await adapter.connect()
-    yield adapter
-    await adapter.close()
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from dualrun.broker import Broker, Delivery, Message
 from dualrun.broker.memory import MemoryBroker
-from dualrun.broker.rabbitmq import RabbitBroker
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import Outcome, Record, encode_records
 from dualrun.contracts.topology import RECORDS_QUEUE, dead_letter_queue
@@ -18,13 +17,11 @@ from gateway.outcomes.broker import BrokerRecordSink, BrokerRecordSource
 from tests.support.records import a_record, an_outcome
 
 
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.services)])
-async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
-    broker: Broker = MemoryBroker() if request.param == "memory" else RabbitBroker(str(request.getfixturevalue("amqp_url")))
-    await broker.connect()
+@pytest.fixture
+async def broker(broker: Broker) -> Broker:
+    """With the queue of records."""
     await broker.declare(RECORDS_TOPOLOGY)
-    yield broker
-    await broker.close()
+    return broker
 
 
 async def take(source: BrokerRecordSource, count: int, *, settle: bool = True) -> list[Record]:
