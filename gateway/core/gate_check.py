@@ -51,14 +51,13 @@ class StepState:
 
 def mismatch_check(gate: Gate, evidence: StepEvidence, risk: float) -> Check:
     """Comparisons that differ."""
-    k, n, limit = evidence.different, evidence.compared, gate.mismatch_percent / 100
     return _ratio_check(
         CheckName.MISMATCH,
-        k,
-        n,
-        limit,
+        evidence.different,
+        evidence.compared,
+        gate.mismatch_percent / 100,
         gate.min_samples,
-        faulty=shows_fault(k, n, sound=SOUND_PART * limit, faulty=limit, risk=risk),
+        risk=risk,
         nothing="nothing was compared in this step",
         words=("clean", "differ"),
     )
@@ -66,28 +65,27 @@ def mismatch_check(gate: Gate, evidence: StepEvidence, risk: float) -> Check:
 
 def missing_check(gate: Gate, evidence: StepEvidence, risk: float) -> Check:
     """Pairs without their second outcome by the deadline."""
-    k, n, limit = evidence.unpaired, evidence.paired, gate.missing_percent / 100
     return _ratio_check(
         CheckName.MISSING,
-        k,
-        n,
-        limit,
+        evidence.unpaired,
+        evidence.paired,
+        gate.missing_percent / 100,
         gate.min_samples,
-        faulty=shows_fault(k, n, sound=SOUND_PART * limit, faulty=limit, risk=risk),
+        risk=risk,
         nothing="no pair was due in this step",
         words=("complete", "lack an outcome"),
     )
 
 
 def _ratio_check(
-    name: CheckName, k: int, n: int, limit: float, min_samples: int, *, faulty: bool, nothing: str, words: tuple[str, str]
+    name: CheckName, k: int, n: int, limit: float, min_samples: int, *, risk: float, nothing: str, words: tuple[str, str]
 ) -> Check:
     needed = clean_needed(k, limit)
     enough = None if needed is None else max(needed, min_samples)
     if n == 0:
         return Check(name=name, result=CheckResult.NO_DATA, unit=Unit.PERCENT, limit=100 * limit, needed=enough, text=nothing)
     proven, clean, bad = exact_upper(k, n), *words
-    if faulty:
+    if shows_fault(k, n, sound=SOUND_PART * limit, faulty=limit, risk=risk):
         result, text = CheckResult.FAIL, f"{k:,} of {n:,} {bad}: too many for a sound task, {_percent(limit)} allowed"
     elif proven <= limit and n >= min_samples:
         result, text = CheckResult.PASS, f"{k:,} of {n:,} {bad}: at most {_percent(proven)} is proven, {_percent(limit)} allowed"
