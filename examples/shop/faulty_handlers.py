@@ -1,11 +1,10 @@
 """The shop's handlers with faults planted in them, as a hurried port would have: `DUALRUN_HANDLERS=examples.shop.faulty_handlers`.
 
-`PLANTED` says for every fault where a report shows it. Tasks without a fault are served by the faithful handlers.
+`planted_faults` says for each where a report shows it. Tasks without a fault are served by the faithful handlers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from event_handlers import Context, Event, EventHandler, Retry, handler
@@ -15,9 +14,7 @@ from event_handlers.handlers.clients import send_mail, shop
 from event_handlers.handlers.learning import NotYet, add, sleep
 
 __all__ = [
-    "PLANTED",
     "DailyReport",
-    "PlantedFault",
     "add",
     "cleanup_expired_tokens",
     "flaky",
@@ -30,21 +27,6 @@ __all__ = [
     "update_order_status",
     "update_stock",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlantedFault:
-    """One fault, and the difference by which a report shows it first."""
-
-    task: str
-    name: str
-    aspect: str
-    kind: str
-    path: str
-    """The canonical path of that difference."""
-    explanation: str
-    also: tuple[tuple[str, str, str], ...] = ()
-    """Aspect, kind and path of the other differences the same fault makes."""
 
 
 @handler("auth.send_verification_email")
@@ -164,91 +146,3 @@ async def flaky(ctx: Context, fail_times: int, delay_s: float = 0.1) -> dict[str
     if ctx.attempt <= fail_times:
         raise Retry(delay_s=delay_s) from NotYet(f"failing {fail_times} times")
     return {"failed_times": fail_times}
-
-
-def fault(task: str, name: str, difference: tuple[str, str, str], explanation: str, *also: tuple[str, str, str]) -> PlantedFault:
-    aspect, kind, path = difference
-    return PlantedFault(task=task, name=name, aspect=aspect, kind=kind, path=path, explanation=explanation, also=also)
-
-
-PLANTED: tuple[PlantedFault, ...] = (
-    fault(
-        "auth.send_verification_email",
-        "wrong recipient",
-        ("effects", "effect_missing", "/effects/email/to:*"),
-        "The mail goes to the address on record instead of the one that is to be verified: one mail missing, another extra.",
-        ("effects", "effect_extra", "/effects/email/to:*"),
-    ),
-    fault(
-        "auth.cleanup_expired_tokens",
-        "off by one",
-        ("value", "value", "/value"),
-        "Tokens exactly `days` old are revoked too: the comparison became `>=`.",
-        ("effects", "effect_extra", "/effects/http/DELETE */tokens/tok-*"),
-    ),
-    fault(
-        "cart.merge_carts",
-        "reordered list",
-        ("value", "order", "/value/items"),
-        "The merged items keep the order of the carts instead of being sorted by product.",
-        ("effects", "order", "/effects/http/PUT */carts/user-*/merges/anon-*/body/items"),
-    ),
-    fault(
-        "order.send_order_confirmation",
-        "wrong rounding",
-        ("value", "value", "/value/total"),
-        "Half a cent is rounded to the even side instead of up; it shows where a discount lands on half a cent.",
-        ("effects", "effect_changed", "/effects/email/to:*/text"),
-        ("effects", "effect_changed", "/effects/http/POST */orders/*/notifications/body/total"),
-    ),
-    fault(
-        "order.update_order_status",
-        "lost default",
-        ("effects", "effect_missing", "/effects/email/to:*"),
-        "`notify` is False unless given: customers are no longer told.",
-        ("value", "value", "/value/notified"),
-    ),
-    fault(
-        "product.process_images",
-        "extra HTTP call",
-        ("effects", "effect_extra", "/effects/http/POST */products/*/reindex"),
-        "The search index is asked to index the product, which the task never did.",
-    ),
-    fault(
-        "product.update_stock",
-        "lost argument",
-        ("value", "value", "/value/reason"),
-        "The caller's `reason` is dropped: every adjustment is booked as an order.",
-        ("effects", "effect_changed", "/effects/http/POST */products/*/stock-adjustments/body/reason"),
-    ),
-    fault(
-        "payment.process_payment",
-        "swallowed exception",
-        ("state", "state", "/state"),
-        "A blocked payment counts as success instead of failing with PaymentBlocked.",
-    ),
-    fault(
-        "payment.process_payment",
-        "wrong status",
-        ("effects", "effect_changed", "/effects/http/PATCH */payments/*/body/status"),
-        'The payment is marked as "captured" instead of "paid".',
-    ),
-    fault(
-        "reports.daily_report",
-        "missing e-mail",
-        ("effects", "effect_missing", "/effects/email/to:*"),
-        "The report is written and never mailed.",
-    ),
-    fault(
-        "reports.daily_report",
-        "changed type",
-        ("value", "type", "/value/revenue"),
-        "Money is returned as a float instead of a decimal string.",
-    ),
-    fault(
-        "learning.flaky",
-        "gives up early",
-        ("state", "state", "/state"),
-        "Two attempts instead of six: what succeeds at the third try has failed.",
-    ),
-)

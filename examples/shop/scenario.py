@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from examples.shop.faulty_handlers import PLANTED
+from examples.shop.planted_faults import PLANTED
 from examples.shop.traffic import Request, submissions
 
 __all__ = ["FaultCount", "Scenario", "count_planted", "run_scenario", "unexplained"]

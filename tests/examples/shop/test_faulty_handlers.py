@@ -10,7 +10,7 @@ import pytest
 
 from dualrun.contracts import Role
 from event_handlers import collect_handlers
-from examples.shop.faulty_handlers import PLANTED
+from examples.shop.planted_faults import PLANTED
 from examples.shop.server import RunningShop
 from examples.shop.traffic import DECK, submissions
 from gateway.comparison import compare_outcomes
