@@ -63,9 +63,10 @@ bench: $(STAMP) ## Run the benchmarks (NAME=compare for one)
 soak: ## Ten minutes of steady work on the event workers: is memory flat? (ARGS='--minutes 1')
 	@$(MAKE) --no-print-directory bench NAME=soak
 
-sbom: $(STAMP) ## Write down every package of the gateway and the workers with its version and hash: dist/sbom.json (CycloneDX)
+sbom: $(STAMP) ## Write down every package of the gateway, its pages and the workers with its version and hash: dist/sbom.json (CycloneDX)
 	@mkdir -p dist
 	@$(UV) export --frozen --all-packages --no-dev --format cyclonedx1.5 --output-file dist/sbom.json --quiet
+	@$(BIN)/python -m tools.vendored_sbom dist/sbom.json
 	@echo dist/sbom.json
 
 up: .env ## Start the real stack in containers and wait until it is healthy

@@ -34,6 +34,7 @@ from gateway.api import (
     token_route,
 )
 from gateway.api.direct import DirectRoutes
+from gateway.api.docs_page import docs
 from gateway.api.guard import Guard
 from gateway.api.openapi.document import document
 from gateway.api.problem import Problem, add_problem_handlers
@@ -130,6 +131,8 @@ def create_application(
         app.mount("/console", pages)
         served += declared(pages.routes, "/console")
         no_such_page = _without_routes(pages)
+        served.append(Declared("GET", "/docs"))
+        app.add_route("/docs", docs, include_in_schema=False)
     served.append(Declared("GET", "/"))
     app.add_api_route("/", partial(_redirect, "/console/" if console is not None else _REPORT), include_in_schema=False)
     direct = DirectRoutes(app, {"/v1/tasks": task_route.submit, "/v1/tasks/batch": task_route.submit_batch})
@@ -148,6 +151,7 @@ def _framework(lifespan: Lifespan[FastAPI] | None) -> tuple[FastAPI, list[Declar
         version="1",
         description=_DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         # The gateway writes its own spans and metrics.
         telemetry={"tracing": False, "metrics": False, "logs": False},

@@ -30,18 +30,16 @@ LOGIN = "session.begin"
 LOGIN_PAGE = "/console/login"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
-_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
-    _POLICY,
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _UNAUTHORIZED = 401
 _STREAM = "/v1/events"
 # Nothing keeps a rollback from happening.
 _NEVER_TOO_FAST = frozenset({"flag.rollback", "flags.rollback"})
-_OWN_POLICY = frozenset({"/docs"})
 
 
 class Guard:
@@ -58,7 +56,7 @@ class Guard:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         access, target = self._routes.find(scope["method"], scope["path"])
-        answer = _Answer(send, has_own_policy=scope["path"] in _OWN_POLICY)
+        answer = _Answer(send)
         if access is None or not access.action:
             return await self._admitted(access, target, scope, receive, answer)
         scope["audited"] = True
@@ -133,11 +131,10 @@ def _address(scope: Scope) -> str:
 class _Answer:
     """Sends an answer with the headers every one of them carries, and knows its status."""
 
-    __slots__ = ("_has_own_policy", "_send", "status")
+    __slots__ = ("_send", "status")
 
-    def __init__(self, send: Send, *, has_own_policy: bool) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._has_own_policy = has_own_policy
         self.status = 500
 
     async def send(self, message: Message) -> None:
@@ -145,9 +142,7 @@ class _Answer:
             self.status = message["status"]
             headers = message["headers"]
             present = [name for name, _ in headers]
-            headers += [
-                header for header in _SECURITY_HEADERS if header[0] not in present and not (self._has_own_policy and header is _POLICY)
-            ]
+            headers += [header for header in _SECURITY_HEADERS if header[0] not in present]
         await self._send(message)
 
 

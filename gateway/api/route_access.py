@@ -125,7 +125,6 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     # What this version can do is no secret.
     ("GET", "/openapi.json"): _PUBLIC,
     ("GET", "/docs"): _PUBLIC,
-    ("GET", "/docs/oauth2-redirect"): _PUBLIC,
     ("GET", "/"): _PUBLIC,
     ("GET", "/console/static/{path:path}"): _PUBLIC,
     ("GET", "/console/"): _READ,

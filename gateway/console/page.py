@@ -19,6 +19,7 @@ from gateway.api.body import read_bounded
 from gateway.api.caller import author_of as caller_author
 from gateway.api.caller import caller_of
 from gateway.api.guard import SESSION_COOKIE
+from gateway.api.page_headers import PAGE_HEADERS
 from gateway.api.services import Services
 from gateway.console.controls import controls_of
 from gateway.core.access import Via
@@ -27,7 +28,6 @@ from gateway.report.words import DIFFERENCES, VERDICTS, counted, duration, insta
 
 __all__ = [
     "CSRF_FIELD",
-    "HEADERS",
     "arguments_form_of",
     "author_of",
     "chosen_in",
@@ -39,17 +39,6 @@ __all__ = [
     "segment",
     "services_of",
 ]
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 CSRF_FIELD = "csrf"
 _POST_FORM = re.compile(r'<form\b[^>]*\bmethod="post"[^>]*>')
@@ -89,7 +78,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: obj
     if caller.via is Via.SESSION:
         # Every form, so that none can forget it. What callers say is escaped: no `<form` of theirs is in the text.
         text = _POST_FORM.sub(rf'\g<0><input type="hidden" name="{CSRF_FIELD}" value="{csrf_token_of(request)}">', text)
-    return HTMLResponse(text, status_code=status, headers=HEADERS)
+    return HTMLResponse(text, status_code=status, headers=PAGE_HEADERS)
 
 
 def csrf_token_of(request: Request) -> str:
@@ -100,7 +89,7 @@ def csrf_token_of(request: Request) -> str:
 
 def redirect(request: Request, path: str) -> Response:
     """Go and see what came of it; a reload of that page sends nothing again."""
-    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", status_code=303, headers=HEADERS)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", status_code=303, headers=PAGE_HEADERS)
 
 
 def page_path(request: Request, path: str, **query: str) -> str:

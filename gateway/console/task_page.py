@@ -7,10 +7,11 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.api.page_headers import PAGE_HEADERS
 from gateway.api.services import Services
 from gateway.console.charts import WINDOWS, Mark, Window, chart_data, dense
 from gateway.console.observed import observed_of_task
-from gateway.console.page import HEADERS, author_of, form_of, redirect, render, segment, services_of
+from gateway.console.page import author_of, form_of, redirect, render, segment, services_of
 from gateway.console.task_rows import TaskRow, row_of
 from gateway.console.tasks_page import live_workers
 from gateway.console.way import way_of
@@ -69,7 +70,7 @@ async def activity(request: Request) -> Response:
     row = row_of(name, snapshot=services.flags.snapshot, workers={}, summary=None)
     marks = await _marks(services, row, window)
     data = chart_data(dense(of_task, since=since, until=now, step_s=window.step_s), marks, window.step_s)
-    return JSONResponse({"window": window.name, **data}, headers=HEADERS)
+    return JSONResponse({"window": window.name, **data}, headers=PAGE_HEADERS)
 
 
 async def roll_back(request: Request) -> Response:

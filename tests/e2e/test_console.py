@@ -203,6 +203,18 @@ def test_every_other_page_can_be_read_by_everybody_on_a_phone(stack_url: str, br
             look_around(visit)
 
 
+def test_the_api_is_tried_out_with_nothing_from_another_host(stack_url: str, browser: Browser) -> None:
+    # The visit fails for a request to elsewhere, and for whatever the page's policy refused.
+    with visiting(stack_url, DESKTOP, browser=browser) as visit:
+        page = visit.page
+        page.goto("/docs")
+        operation = page.locator(".opblock").filter(has=page.get_by_text("/v1/catalogue", exact=True))
+        operation.get_by_role("button").first.click()
+        operation.get_by_role("button", name="Try it out").click()
+        operation.get_by_role("button", name="Execute").click()
+        expect(operation.locator(".live-responses-table")).to_contain_text(TASK, timeout=SLOW_MS)
+
+
 def test_a_change_of_flags_shows_without_a_reload(stack_url: str, browser: Browser) -> None:
     put_flag(stack_url, SHADOW)
     with visiting(stack_url, DESKTOP, browser=browser) as visit:

@@ -57,7 +57,6 @@ MATRIX: dict[str, frozenset[Permission | None]] = {
     "GET /metrics": ANYBODY,
     "GET /openapi.json": ANYBODY,
     "GET /docs": ANYBODY,
-    "GET /docs/oauth2-redirect": ANYBODY,
     "GET /": ANYBODY,
     "GET /console/static/{path:path}": ANYBODY,
     "GET /console/": READERS,
