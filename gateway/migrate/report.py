@@ -10,15 +10,14 @@ from pathlib import Path
 
 import jinja2
 
-from gateway.migrate.advice import Advice, Reason, order_of, safety_of
+from gateway.migrate.advice import Advice, order_of
 from gateway.migrate.finding import CallSite
-from gateway.migrate.generate.module import HandlerModule, handler_module
+from gateway.migrate.generate.advising import SIGNATURES, advise
 from gateway.migrate.scan import Reading
 from gateway.migrate.task_finder import TaskSource
 
-__all__ = ["Report", "advise", "render_html", "render_markdown", "report_of"]
+__all__ = ["Report", "render_html", "render_markdown", "report_of"]
 
-_SIGNATURES = frozenset({"s", "si", "signature", "chunks", "map", "starmap"})
 _CANVAS = frozenset({"chain", "group", "chord", "|"})
 _MAX_GAP = 3
 
@@ -48,31 +47,6 @@ def report_of(reading: Reading) -> Report:
     return Report(reading, advice, order_of([entry.task for entry in advice], calls, _together(reading.scan.call_sites)))
 
 
-def advise(reading: Reading) -> list[Advice]:
-    """Advice for each task."""
-    members = {site.task for site in reading.scan.call_sites if site.kind in _SIGNATURES}
-    return [_advice(source, handler_module(source, reading.project, "handler"), reading, canvas=members) for source in reading.sources]
-
-
-def _advice(source: TaskSource, module: HandlerModule, reading: Reading, *, canvas: set[str | None]) -> Advice:
-    safety, why = safety_of(module.touches)
-    task = source.task
-    return Advice(
-        task=task.name,
-        file=task.file,
-        line=task.line,
-        safety=safety.value,
-        safety_reason=why,
-        difficulty=module.difficulty,
-        reasons=[Reason(decision.line, decision.text, decision.blocks) for decision in module.decisions],
-        touches=module.touches,
-        callers=[site for site in reading.scan.call_sites if site.task == task.name],
-        canvas=task.name in canvas,
-        schedules=[entry for entry in reading.scan.schedules if entry.task == task.name],
-        notes=module.notes,
-    )
-
-
 def _enclosing(site: CallSite, sources: Sequence[TaskSource]) -> TaskSource | None:
     for source in sources:
         node = source.node
@@ -92,7 +66,7 @@ def _together(sites: Sequence[CallSite]) -> list[set[str]]:
         for other in sites[index:]:
             if other.file != site.file or other.line - line > _MAX_GAP:
                 break
-            if other.kind in _SIGNATURES and other.task is not None:
+            if other.kind in SIGNATURES and other.task is not None:
                 members.add(other.task)
                 line = other.line
         groups.append(members)

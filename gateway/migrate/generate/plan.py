@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from gateway.migrate.advice import Advice
+from gateway.migrate.generate.advising import advise
 from gateway.migrate.generate.companion import flags_text, rules_text, schedules_text, summary_text, test_text
 from gateway.migrate.generate.module import HandlerModule, handler_module
 from gateway.migrate.generate.style import formatted
-from gateway.migrate.report import advise
 from gateway.migrate.scan import Reading
 from gateway.migrate.task_finder import TaskSource
 
