@@ -24,7 +24,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.growth_plot import plot
+from benchmarks.growth_plot import Day, plot
 from benchmarks.machine import machine
 from benchmarks.report import database_of_its_own
 from dualrun.contracts import Decision, JsonValue, Mode, Outcome, Reason, Record, Role, Side, State, Submission, SubmissionRecord
@@ -42,18 +42,6 @@ FIRST_DAY = datetime(2026, 11, 1, tzinfo=UTC)
 RETENTION = Retention(records=timedelta(days=3), hours=timedelta(days=5))
 RAW = {"submissions", "outcomes", "comparisons"}
 VALUE: JsonValue = {"order": 1_234, "lines": [{"sku": f"article-{n}", "price": "19.90", "quantity": n} for n in range(8)]}
-
-
-class Day(msgspec.Struct, frozen=True):
-    """The ledger at the end of a day."""
-
-    pairs: int
-    """Compared since the beginning."""
-    distinct: int
-    """Differences each task that differs can have."""
-    raw_rows: int
-    other_rows: int
-    kib: int
 
 
 async def main() -> None:

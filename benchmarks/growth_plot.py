@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from benchmarks.growth import Day
+import msgspec
 
-__all__ = ["plot"]
+__all__ = ["Day", "plot"]
 
 WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 900, 190, 72, 20, 44, 54
 FONT = "font-family='system-ui, sans-serif' font-size='12'"
 COLOURS = ("#2563eb", "#059669", "#d97706")
+
+
+class Day(msgspec.Struct, frozen=True):
+    """The ledger at the end of a day."""
+
+    pairs: int
+    """Compared since the beginning."""
+    distinct: int
+    """Differences each task that differs can have."""
+    raw_rows: int
+    other_rows: int
+    kib: int
 
 
 def plot(ledgers: Mapping[str, Sequence[Day]]) -> str:
