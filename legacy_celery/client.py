@@ -37,7 +37,12 @@ class TaskRejected(Exception):
 
 
 class GatewayUnavailable(Exception):
-    """The gateway gave no answer to any attempt. The task may run: every attempt carried the same key, so it runs at most once."""
+    """The gateway took no attempt. The task may run: every attempt carried the same key, so it runs at most once."""
+
+    def __init__(self, reason: str, *, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.answered = answered
+        """True where it was there, and asked to come back later."""
 
 
 def send_celery_task(
@@ -84,7 +89,7 @@ def _authorization() -> dict[str, str]:
 
 
 def _answered(request: urllib.request.Request, attempts: int) -> bytes:
-    reason = ""
+    reason, answered = "", False
     for attempt in range(attempts):
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - as above
@@ -94,12 +99,13 @@ def _answered(request: urllib.request.Request, attempts: int) -> bytes:
             # A 409 with Retry-After: an earlier attempt of ours is still under way.
             if exc.code not in _TRY_AGAIN and "retry-after" not in exc.headers:
                 raise _rejected(exc.code, exc.read()) from exc
-            reason, pause_s = f"status {exc.code}", _retry_after_s(exc.headers, attempt)
+            reason, answered, pause_s = f"status {exc.code}", True, _retry_after_s(exc.headers, attempt)
         except (OSError, http.client.HTTPException) as exc:
-            reason, pause_s = str(exc), _backoff_s(attempt)
+            reason, answered, pause_s = str(exc), False, _backoff_s(attempt)
         if attempt + 1 < attempts:
             time.sleep(pause_s)
-    raise GatewayUnavailable(f"{request.full_url}: {reason}, {attempts} times" if attempts > 1 else f"{request.full_url}: {reason}")
+    often = f", {attempts} times" if attempts > 1 else ""
+    raise GatewayUnavailable(f"{request.full_url}: {reason}{often}", answered=answered)
 
 
 def _id_of(answer: bytes) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from legacy_celery.client import GatewayUnavailable, TaskRejected, post_task
@@ -24,6 +24,20 @@ _FIRED_ELSEWHERE = "idempotency_conflict"
 _NOT_YET = frozenset({"unknown_task", "unauthenticated", "permission_missing", "task_out_of_reach"})
 
 
+_EVERYBODY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    until: float = 0.0
+    """As the clock tells the time."""
+    pause_s: float = _FIRST_PAUSE_S
+    """The next one."""
+
+
+_NO_WAIT = _Wait()
+
+
 def _post(tick: Tick) -> str:
     return post_task(tick.body.encode(), idempotency_key=tick.key, attempts=1)
 
@@ -31,7 +45,7 @@ def _post(tick: Tick) -> str:
 class TickOutbox:
     """At most one tick an entry: the next one takes the place of one that could not be delivered in its time, which is logged.
 
-    For one thread.
+    One that the gateway does not take yet waits by itself; while the gateway is away, all wait. For one thread.
     """
 
     def __init__(self, path: Path, *, post: Callable[[Tick], str] = _post, clock: Callable[[], float] = time.time) -> None:
@@ -39,8 +53,8 @@ class TickOutbox:
         self._post = post
         self._clock = clock
         self._ticks: dict[str, Tick] = {}
-        self._pause_s = _FIRST_PAUSE_S
-        self._try_at = 0.0
+        self._waits = {_EVERYBODY: _Wait()}
+        """Of entries the gateway does not take yet, and of all while it is away."""
         self._loaded = False
 
     def __len__(self) -> int:
@@ -59,17 +73,22 @@ class TickOutbox:
         """Give the gateway what waits, unless it failed a moment ago; the seconds until another try is due, None where nothing waits."""
         self._load()
         for tick in list(self._ticks.values()):
-            if self._clock() < self._try_at:
+            if self._clock() < self._waits[_EVERYBODY].until:
                 break
             if tick.kept_until <= self._clock():
                 _lost(tick, "the gateway did not take it in its time")
-            elif not self._delivered(tick):
-                self._try_at = self._clock() + self._pause_s
-                self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-                break
+            elif self._clock() < self._wait_of(tick).until or not self._delivered(tick):
+                continue
             del self._ticks[tick.entry]
+            self._waits.pop(tick.entry, None)
             self._store()
-        return max(0.0, self._try_at - self._clock()) if self._ticks else None
+        if not self._ticks:
+            return None
+        due = max(self._waits[_EVERYBODY].until, min(self._wait_of(tick).until for tick in self._ticks.values()))
+        return max(0.0, due - self._clock())
+
+    def _wait_of(self, tick: Tick) -> _Wait:
+        return self._waits.get(tick.entry, _NO_WAIT)
 
     def _delivered(self, tick: Tick) -> bool:
         """Whether it is settled: accepted, fired by another beat, or refused for good."""
@@ -77,10 +96,12 @@ class TickOutbox:
             submission_id = self._post(tick)
         except GatewayUnavailable as exc:
             log.warning("beat_tick_waits entry=%s key=%s: %s", tick.entry, tick.key, exc)
+            self._let_wait(tick.entry if exc.answered else _EVERYBODY)
             return False
         except TaskRejected as exc:
             if exc.code in _NOT_YET:
                 log.warning("beat_tick_waits entry=%s key=%s: %s", tick.entry, tick.key, exc)
+                self._let_wait(tick.entry)
                 return False
             if exc.code == _FIRED_ELSEWHERE:
                 log.warning("beat_tick_fired_elsewhere entry=%s key=%s: another beat fired it with other arguments", tick.entry, tick.key)
@@ -88,8 +109,12 @@ class TickOutbox:
                 log.error("beat_tick_refused entry=%s key=%s: %s", tick.entry, tick.key, exc)
         else:
             log.info("beat_tick_submitted entry=%s key=%s id=%s", tick.entry, tick.key, submission_id)
-        self._pause_s = _FIRST_PAUSE_S
+        self._waits[_EVERYBODY] = _Wait()
         return True
+
+    def _let_wait(self, whom: str) -> None:
+        pause_s = self._waits.get(whom, _NO_WAIT).pause_s
+        self._waits[whom] = _Wait(until=self._clock() + pause_s, pause_s=min(2 * pause_s, _LONGEST_PAUSE_S))
 
     def _load(self) -> None:
         if self._loaded:

@@ -227,10 +227,12 @@ class RulesElsewhere(GatewayError):
 class DispatchFailed(GatewayError):
     """The message for one side was not confirmed."""
 
-    def __init__(self, side: Side, reason: str, *, maybe_published: bool) -> None:
+    def __init__(self, side: Side, reason: str, *, maybe_published: bool, is_final: bool = False) -> None:
         super().__init__(f"{side} side: {reason}")
         self.side = side
         self.maybe_published = maybe_published
+        self.is_final = is_final
+        """True where no message can be made of the work: another try would end the same."""
 
 
 class AlreadyEnded(GatewayError):

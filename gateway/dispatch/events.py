@@ -51,7 +51,7 @@ class EventsDispatcher(BrokerDispatcher):
         try:
             event = event_of(work, served)
         except InvalidArguments as exc:
-            raise DispatchFailed(self.side, str(exc), maybe_published=False) from exc
+            raise DispatchFailed(self.side, str(exc), maybe_published=False, is_final=True) from exc
         message = Message(
             body=msgspec.json.encode(event.payload),
             headers=headers_of(event),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from kombu.serialization import loads
 from dualrun.background import cancelled
 from dualrun.broker import Broker, Consumer, Delivery, HeaderValue, Message
 from dualrun.broker.headers import fresh_headers
-from dualrun.broker.redirect_topology import REDIRECT_TOPOLOGY
+from dualrun.broker.redirect_topology import REDIRECT_LATER, REDIRECT_TOPOLOGY
 from dualrun.contracts import JsonObject, JsonValue, NotAnEvent, Options, Parameter, Side, Submission, event_from_message
 from dualrun.contracts.topology import (
     DEAD_LETTERS,
@@ -34,7 +35,7 @@ from dualrun.contracts.topology import (
 )
 from dualrun.errors import BrokerError, BrokerUnavailable
 from gateway.core.arguments import split_arguments
-from gateway.core.errors import GatewayError
+from gateway.core.errors import DispatchFailed, GatewayError
 from gateway.core.redirect import GivenBack, NotARedirect, Routing
 from gateway.dispatch.events import HEADER_POSITIONAL
 
@@ -49,6 +50,7 @@ _IN_HAND = 256
 _AT_ONCE = 16
 """Redirects a gateway works on at a time: its callers, and the news of its flags, wait behind no more."""
 _PAUSE_S = 1.0
+_TELL_EVERY_S = 10.0
 _routing = msgspec.json.Decoder(Routing)
 _celery_body = msgspec.json.Decoder(tuple[tuple[JsonValue, ...], JsonObject, JsonValue])
 
@@ -129,6 +131,9 @@ class RedirectConsumer:
         self._starting: asyncio.Task[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._waits = 0
+        """Messages sent to wait since that was last told."""
+        self._told_at = float("-inf")
 
     async def start(self) -> None:
         """Begin to consume; where the broker is not there yet, as soon as it is."""
@@ -171,19 +176,27 @@ class RedirectConsumer:
         except asyncio.CancelledError:
             delivery.requeue()
             raise
+        except DispatchFailed as exc:
+            return await (self._put_aside(delivery, str(exc)) if exc.is_final else self._wait(delivery, returned, exc))
         except GatewayError as exc:
-            log.warning("redirect_waits", extra={"submission_id": returned.submission.id, "reason": str(exc)})
-            return await self._again_later(delivery)
+            return await self._wait(delivery, returned, exc)
         except Exception:  # the consumer loop: a fault of ours must not end the consumption
             log.exception("redirect_failed", extra={"submission_id": returned.submission.id})
             return await self._again_later(delivery)
         return delivery.ack()
 
+    async def _wait(self, delivery: Delivery, returned: GivenBack, reason: GatewayError) -> None:
+        self._waits += 1
+        if time.monotonic() - self._told_at > _TELL_EVERY_S:
+            # Thousands may wait for one worker: each would say so every second.
+            told = {"submission_id": returned.submission.id, "task": returned.submission.task, "waits": self._waits, "reason": str(reason)}
+            log.warning("redirect_waits", extra=told)
+            self._told_at, self._waits = time.monotonic(), 0
+        await self._again_later(delivery)
+
     async def _again_later(self, delivery: Delivery) -> None:
-        """To the end of the queue: what cannot go on now must not stand before what can."""
         try:
-            await asyncio.sleep(_PAUSE_S)
-            await self._broker.publish("", REDIRECT_QUEUE, replace(delivery.message, headers=fresh_headers(delivery.message.headers)))
+            await self._broker.publish("", REDIRECT_LATER, replace(delivery.message, headers=fresh_headers(delivery.message.headers)))
         except (asyncio.CancelledError, BrokerError):
             delivery.requeue()
         else:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dualrun.broadcast import Broadcast
 from dualrun.broker import Delivery
+from dualrun.broker.redirect_topology import REDIRECT_LATER
 from dualrun.contracts import Mode, Side
 from dualrun.contracts.topology import HEADER_RECALLED_BY, HEADER_SUBMISSION_ID, REDIRECT_QUEUE
 from dualrun.in_force import FlagsInForce
@@ -78,7 +79,7 @@ class Both:
         await self.start_worker(side)
 
     async def is_settled(self) -> bool:
-        depths = [await self.gateway.broker.depth(name) for name in (EVENTS_QUEUE, LEGACY_QUEUE, REDIRECT_QUEUE)]
+        depths = [await self.gateway.broker.depth(name) for name in (EVENTS_QUEUE, LEGACY_QUEUE, REDIRECT_QUEUE, REDIRECT_LATER)]
         is_idle = all(process.is_idle for process in self._processes.values())
         return is_idle and not any(depth.ready for depth in depths if depth is not None)
 

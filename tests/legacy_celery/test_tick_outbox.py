@@ -19,12 +19,15 @@ class Gateway:
         self.taken: list[str] = []
         self.tried: list[str] = []
         self.failure: Exception | None = None
+        self.refuses: dict[str, Exception] = {}
+        """By entry."""
         self.now = 100.0
 
     def post(self, tick: Tick) -> str:
         self.tried.append(tick.key)
-        if self.failure is not None:
-            raise self.failure
+        failure = self.failure or self.refuses.get(tick.entry)
+        if failure is not None:
+            raise failure
         self.taken.append(tick.key)
         return f"id-{tick.key}"
 
@@ -91,6 +94,21 @@ def test_while_the_gateway_is_away_it_is_asked_ever_more_rarely_and_not_for_ever
     gateway.failure = None
     assert waiting.deliver() is None
     assert gateway.taken == ["k0", "k1", "k2"]
+
+
+@pytest.mark.parametrize("refusal", [TaskRejected(404, "unknown_task", "no worker"), GatewayUnavailable("status 503", answered=True)])
+def test_a_tick_the_gateway_does_not_take_yet_stands_before_no_other(path: Path, gateway: Gateway, refusal: Exception) -> None:
+    gateway.refuses = {"daily": refusal}
+    waiting = outbox(path, gateway)
+    waiting.add(tick(entry="daily", key="k-daily", kept_until=1e9))
+    for minute in range(3):
+        waiting.add(tick(entry="minutely", key=f"k{minute}", kept_until=1e9))
+        assert waiting.deliver() is not None
+    assert gateway.taken == ["k0", "k1", "k2"]
+    assert gateway.tried.count("k-daily") == 1, "it waits by itself"
+    gateway.now, gateway.refuses = gateway.now + 0.5, {}
+    assert waiting.deliver() is None
+    assert gateway.taken[-1] == "k-daily"
 
 
 def test_a_tick_the_next_one_overtakes_is_lost_loudly(path: Path, gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,8 @@ import asyncio
 
 from dualrun.broker import Message
 from dualrun.broker.memory import MemoryBroker
-from dualrun.broker.redirect_topology import REDIRECT_TOPOLOGY
+from dualrun.broker.redirect_topology import REDIRECT_LATER, REDIRECT_TOPOLOGY
+from dualrun.contracts import Side
 from dualrun.contracts.topology import (
     HEADER_FLAG_VERSION,
     HEADER_RECALLED_BY,
@@ -14,7 +15,9 @@ from dualrun.contracts.topology import (
     HEADER_SUBMISSION_ID,
     HEADER_SUBMITTED_AT,
     REDIRECT_QUEUE,
+    dead_letter_queue,
 )
+from gateway.core.errors import DispatchFailed
 from gateway.core.redirect import GivenBack
 from gateway.dispatch.redirects import RedirectConsumer
 from tests.support.eventually import becomes
@@ -64,3 +67,52 @@ async def test_of_all_that_was_given_back_only_few_are_worked_on_at_a_time() -> 
     await becomes(count, GIVEN_BACK)
     await consumer.stop(1.0)
     assert (most_at_work, len(set(begun))) == (FEW, GIVEN_BACK)
+
+
+async def test_what_cannot_go_on_now_is_in_nobodys_hand_and_goes_on_once_it_can() -> None:
+    broker = MemoryBroker()
+    await broker.connect()
+    await broker.declare(REDIRECT_TOPOLOGY)
+    is_served = False
+    done: list[str] = []
+
+    async def redirect(returned: GivenBack) -> None:
+        if not is_served:
+            raise DispatchFailed(Side.EVENTS, "no worker", maybe_published=False)
+        done.append(returned.submission.id)
+
+    async def waiting() -> int:
+        depth = await broker.depth(REDIRECT_LATER)
+        return 0 if depth is None else depth.ready
+
+    async def count() -> int:
+        return len(done)
+
+    consumer = RedirectConsumer(broker, redirect, lambda _: None)
+    await consumer.start()
+    for number in range(GIVEN_BACK):
+        await broker.publish("", REDIRECT_QUEUE, celery_message(number))
+    await becomes(waiting, GIVEN_BACK)
+    is_served = True
+    await becomes(count, GIVEN_BACK)
+    await consumer.stop(1.0)
+    assert len(set(done)) == GIVEN_BACK
+
+
+async def test_work_no_message_can_be_made_of_is_put_aside_with_its_reason() -> None:
+    broker = MemoryBroker()
+    await broker.connect()
+    await broker.declare(REDIRECT_TOPOLOGY)
+
+    async def redirect(returned: GivenBack) -> None:
+        raise DispatchFailed(Side.EVENTS, "it takes no argument 'colour'", maybe_published=False, is_final=True)
+
+    async def put_aside() -> int | None:
+        depth = await broker.depth(dead_letter_queue(REDIRECT_QUEUE))
+        return None if depth is None else depth.ready
+
+    consumer = RedirectConsumer(broker, redirect, lambda _: None)
+    await consumer.start()
+    await broker.publish("", REDIRECT_QUEUE, celery_message(1))
+    await becomes(put_aside, 1)
+    await consumer.stop(1.0)
