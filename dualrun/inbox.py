@@ -90,6 +90,8 @@ class Claim:
     """Where held: seconds until the lease runs out unless it is renewed."""
     result: bytes = b""
     """Where done: what was stored; empty once it was settled."""
+    lost: int = 0
+    """Where ours: how many claims before it ran out, their holders lost, since the last end of an attempt was told."""
 
 
 class Verb(StrEnum):
@@ -100,7 +102,7 @@ class Verb(StrEnum):
     COMPLETE = "complete"
     """Done, with a result. The first completion stays; it needs no lease, for what is done is done."""
     RELEASE = "release"
-    """Free again, where the token still holds it. A `next_attempt` above 0 turns earlier attempts away."""
+    """Free again, where the token still holds it, and not counted as lost. A `next_attempt` above 0 turns earlier attempts away."""
     SETTLE = "settle"
     """The result has been handed on: only that it is done is still kept, and not for long."""
     CANCEL = "cancel"

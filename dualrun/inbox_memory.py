@@ -10,6 +10,8 @@ from dualrun.inbox import KEEP_S, LEASE_S, SETTLED_KEEP_S, Change, Claim, ClaimR
 
 __all__ = ["MemoryInbox"]
 
+_ENDS = frozenset({Verb.COMPLETE, Verb.CANCEL, Verb.FORGET})
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -36,6 +38,8 @@ class MemoryInbox:
         self._settled_keep_s = settled_keep_s
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
+        self._taken: dict[str, tuple[int, float]] = {}
+        """By key: claims whose end nobody has told, and until when that is known."""
         self._sweep_at_s = clock() + settled_keep_s
 
     async def claim(self, requests: Sequence[ClaimRequest]) -> Sequence[Claim]:
@@ -66,11 +70,23 @@ class MemoryInbox:
             return Claim(ClaimState.HELD, held_s=entry.expires_at_s - now_s)
         if entry is not None and request.attempt < entry.next_attempt:
             return Claim(ClaimState.SUPERSEDED)
+        is_asked_again = entry is not None and entry.token == request.token
+        taken = self._taken_before(request.key, now_s) + (not is_asked_again)
+        self._taken[request.key] = (taken, now_s + self._keep_s)
         self._entries[request.key] = _Entry(now_s + self.lease_s, token=request.token)
-        return Claim(ClaimState.OURS)
+        return Claim(ClaimState.OURS, lost=taken - 1)
+
+    def _taken_before(self, key: str, now_s: float) -> int:
+        taken, known_until_s = self._taken.get(key, (0, 0.0))
+        return taken if known_until_s > now_s else 0
 
     def _change(self, change: Change, entry: _Entry | None, now_s: float) -> None:
         is_holder = entry is not None and entry.token == change.token
+        if change.verb is Verb.RELEASE and is_holder and not change.next_attempt and self._taken_before(change.key, now_s) > 1:
+            taken, known_until_s = self._taken[change.key]
+            self._taken[change.key] = (taken - 1, known_until_s)
+        elif change.verb in _ENDS or (change.verb is Verb.RELEASE and is_holder):
+            self._taken.pop(change.key, None)
         if change.verb is Verb.COMPLETE and (entry is None or entry.result is None):
             self._entries[change.key] = _Entry(now_s + self._keep_s, result=change.result)
         elif change.verb is Verb.CANCEL and (entry is None or entry.result is None):
@@ -91,4 +107,5 @@ class MemoryInbox:
     def _sweep(self, now_s: float) -> None:
         if now_s >= self._sweep_at_s:
             self._entries = {key: entry for key, entry in self._entries.items() if entry.expires_at_s > now_s}
+            self._taken = {key: (taken, until_s) for key, (taken, until_s) in self._taken.items() if until_s > now_s}
             self._sweep_at_s = now_s + self._settled_keep_s

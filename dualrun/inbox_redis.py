@@ -18,18 +18,26 @@ __all__ = ["RedisInbox"]
 _TIMEOUT_S = 1.0
 
 # A value is one letter and its text: c token (claimed; the key lives as long as the lease), n attempt (released for that attempt),
-# d result (done), x (cancelled). ARGV: lease ms, then, in one piece, token and attempt for each key: the client would take longer over
-# many arguments than over anything else. Answers: '' ours, else the letter and its text; for c, ms left.
+# d result (done), x (cancelled). Beside it, at the same name with a suffix, the number of claims whose end nobody has told: it outlives
+# their leases, and a key of its own leaves the values as workers of earlier releases know them.
+_TAKEN = r"'\31taken'"
+# ARGV: lease and keep in ms, then, in one piece, token and attempt for each key: the client would take longer over many arguments than
+# over anything else. Answers: '' ours, else the letter and its text; for c, ms left; l and a number: ours, and so many were lost before.
 _CLAIM = """
 local answers = {}
-local requests = cmsgpack.unpack(ARGV[2])
+local requests = cmsgpack.unpack(ARGV[3])
 for i, key in ipairs(KEYS) do
   local token, attempt = requests[i][1], requests[i][2]
   local value = redis.call('GET', key)
   local letter = value and string.sub(value, 1, 1)
   if not value or value == 'c' .. token or (letter == 'n' and attempt >= tonumber(string.sub(value, 2))) then
+    local taken = tonumber(redis.call('GET', key .. TAKEN) or 0)
+    if value ~= 'c' .. token then
+      taken = taken + 1
+      redis.call('SET', key .. TAKEN, taken, 'PX', ARGV[2])
+    end
     redis.call('SET', key, 'c' .. token, 'PX', ARGV[1])
-    answers[i] = ''
+    answers[i] = taken > 1 and 'l' .. (taken - 1) or ''
   elseif letter == 'c' then
     answers[i] = 'c' .. redis.call('PTTL', key)
   else
@@ -37,7 +45,7 @@ for i, key in ipairs(KEYS) do
   end
 end
 return answers
-"""
+""".replace("TAKEN", _TAKEN)
 # ARGV: lease, keep and settled keep in ms, then, in one piece, verb, token, next attempt, the change's own keep in ms and the place of its
 # result for each key, then the results, which may be any bytes.
 _CHANGE = """
@@ -49,19 +57,27 @@ for i, key in ipairs(KEYS) do
   local is_holder = value == 'c' .. token
   if verb == 'complete' and not is_done then
     redis.call('SET', key, 'd' .. (ARGV[place] or ''), 'PX', ARGV[2])
+    redis.call('DEL', key .. TAKEN)
   elseif verb == 'cancel' and not is_done then
     redis.call('SET', key, 'x', 'PX', string.format('%d', keep))
+    redis.call('DEL', key .. TAKEN)
   elseif verb == 'settle' and is_done then
     redis.call('SET', key, 'd', 'PX', ARGV[3])
   elseif verb == 'renew' and is_holder then
     redis.call('PEXPIRE', key, ARGV[1])
   elseif verb == 'release' and is_holder and next_attempt ~= 0 then
     redis.call('SET', key, 'n' .. string.format('%d', next_attempt), 'PX', ARGV[2])
-  elseif verb == 'forget' or (verb == 'release' and is_holder) then
+    redis.call('DEL', key .. TAKEN)
+  elseif verb == 'release' and is_holder then
     redis.call('DEL', key)
+    if redis.call('DECR', key .. TAKEN) < 1 then
+      redis.call('DEL', key .. TAKEN)
+    end
+  elseif verb == 'forget' then
+    redis.call('DEL', key, key .. TAKEN)
   end
 end
-"""
+""".replace("TAKEN", _TAKEN)
 
 
 class RedisInbox:
@@ -82,7 +98,7 @@ class RedisInbox:
 
     async def claim(self, requests: Sequence[ClaimRequest]) -> Sequence[Claim]:
         packed = msgspec.msgpack.encode([(request.token, request.attempt) for request in requests])
-        answers: Sequence[bytes] = await self._run(self._claim, [request.key for request in requests], [self._times_ms[0], packed])
+        answers: Sequence[bytes] = await self._run(self._claim, [request.key for request in requests], [*self._times_ms[:2], packed])
         return [_claim_of(answer) for answer in answers]
 
     async def change(self, changes: Sequence[Change]) -> None:
@@ -119,8 +135,8 @@ class RedisInbox:
 
 def _claim_of(answer: bytes) -> Claim:
     letter, text = answer[:1], answer[1:]
-    if letter == b"":
-        return Claim(ClaimState.OURS)
+    if letter in {b"", b"l"}:
+        return Claim(ClaimState.OURS, lost=int(text or 0))
     if letter == b"c":
         return Claim(ClaimState.HELD, held_s=max(0, int(text)) / 1e3)
     if letter == b"x":

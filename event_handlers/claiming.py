@@ -168,6 +168,11 @@ class ClaimDesk:
         self._held.pop(ticket.token, None)
         self._changes.put(Change(Verb.FORGET, ticket.key))
 
+    async def forgotten(self, ticket: Ticket) -> bool:
+        """Forget it before it is put aside; False where the inbox is out of reach."""
+        self._held.pop(ticket.token, None)
+        return await self._changes.put(Change(Verb.FORGET, ticket.key)) is None
+
     async def _claim(self, requests: Sequence[ClaimRequest]) -> Sequence[Claim]:
         self._check_away()
         try:

@@ -18,6 +18,7 @@ from event_handlers.circuit_guard import CircuitGuard
 from event_handlers.claiming import ClaimDesk, Ticket
 from event_handlers.definition import Handler
 from event_handlers.publisher import EventPublisher
+from event_handlers.service_topology import DELIVERY_LIMIT
 from event_handlers.settling import INBOX_AWAY_S, Settler
 
 __all__ = ["Processor"]
@@ -76,6 +77,8 @@ class Processor:
         if claim is None and handler.policy.on_inbox_away == "wait":
             # As long again as it has been away: a full queue that came back every second would do nothing else.
             await self.settler.park(delivery, min(max(INBOX_AWAY_S, desk.away_s), _INBOX_AWAY_MAX_S), "parked")
+        elif claim is not None and claim.lost > DELIVERY_LIMIT:
+            await self.settler.put_aside_lost(desk, delivery, ticket, claim.lost)
         elif claim is None or claim.state is ClaimState.OURS:
             self.settler.counts["unclaimed"] += claim is None
             await self._run_claimed(desk, delivery, handler, arrival, ticket)

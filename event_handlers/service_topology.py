@@ -9,7 +9,7 @@ from dualrun.broker import Binding, Exchange, ExchangeKind, Overflow, Queue, Top
 from dualrun.contracts.topology import DEAD_LETTERS, EVENTS_EXCHANGE, SHADOW_EXCHANGE, dead_letter_queue, service_queue, shadow_queue
 from event_handlers.routing import Route, binding_of
 
-__all__ = ["queue_with_dead_letters", "service_topology"]
+__all__ = ["DELIVERY_LIMIT", "queue_with_dead_letters", "service_topology"]
 
 DELIVERY_LIMIT = 5
 MAX_PRIORITY = 9

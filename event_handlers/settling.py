@@ -183,6 +183,17 @@ class Settler:
         settle = None if desk is None or ticket is None else partial(desk.settle, ticket)
         self.recorder.add(outcome, delivery, settle)
 
+    async def put_aside_lost(self, desk: ClaimDesk, delivery: Delivery, ticket: Ticket, times: int) -> None:
+        """To the dead letters what takes its worker down whenever it is run.
+
+        The broker's count does not see to that: what is found held is parked, as a message that begins anew.
+        """
+        # Forgotten first: remembered, its replay would be put aside at once.
+        if await desk.forgotten(ticket):
+            await self.put_aside(delivery, f"the worker was lost while handling it {times} times")
+        else:
+            await self.park(delivery, INBOX_AWAY_S, "parked")
+
     async def put_aside(self, delivery: Delivery, reason: str, traceback: str = "") -> None:
         """To the dead letters, with the reason if the broker takes a copy that bears it."""
         self.counts["dead_lettered"] += 1

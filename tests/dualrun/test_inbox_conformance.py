@@ -93,7 +93,7 @@ async def test_what_is_not_done_is_not_settled(inbox: Inbox) -> None:
 async def test_a_lease_that_nobody_renews_runs_out(inbox_with_lease: MakeInbox) -> None:
     inbox = inbox_with_lease(0.1)
     await claim(inbox, "a")
-    await becomes(lambda: claim(inbox, "b"), OURS)
+    await becomes(lambda: claim(inbox, "b"), Claim(ClaimState.OURS, lost=1))
 
 
 async def test_a_renewed_lease_begins_anew_for_its_holder_only(inbox_with_lease: MakeInbox) -> None:
@@ -174,3 +174,52 @@ async def test_what_is_done_cannot_be_cancelled_and_what_is_cancelled_may_still_
     assert await claim(inbox, "a") == Claim(ClaimState.DONE, result=b"r")
     await inbox.change([Change(Verb.CANCEL, "late"), Change(Verb.COMPLETE, "late", result=b"r")])
     assert await claim(inbox, "a", key="late") == Claim(ClaimState.DONE, result=b"r")
+
+
+async def test_a_claim_that_ran_out_counts_as_lost_and_one_that_was_given_back_does_not(inbox_with_lease: MakeInbox) -> None:
+    inbox = inbox_with_lease(0.1)
+
+    async def lose(token: str) -> None:
+        before = await claim(inbox, token)
+        assert before.state is ClaimState.OURS
+        await becomes(lambda: _is_free(inbox, f"{token}?"), True)
+
+    async def _is_free(inbox: Inbox, token: str) -> bool:
+        """Whether it can be had; what looks gives it back."""
+        answer = await claim(inbox, token)
+        await inbox.change([Change(Verb.RELEASE, "k", token)])
+        return answer.state is ClaimState.OURS
+
+    await lose("a")
+    await lose("b")
+    assert [await claim(inbox, "c"), await claim(inbox, "c")] == [Claim(ClaimState.OURS, lost=2)] * 2
+    await inbox.change([Change(Verb.RELEASE, "k", "c")])
+    assert await claim(inbox, "d") == Claim(ClaimState.OURS, lost=2)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [Change(Verb.FORGET, "k")],
+        [Change(Verb.RELEASE, "k", "b", next_attempt=2)],
+        [Change(Verb.COMPLETE, "k", "b", b"r"), Change(Verb.FORGET, "k")],
+    ],
+    ids=["forgotten", "another attempt", "completed"],
+)
+async def test_what_was_lost_is_counted_until_an_attempt_ends(inbox_with_lease: MakeInbox, end: list[Change]) -> None:
+    inbox = inbox_with_lease(0.5)
+    await claim(inbox, "a")
+    await becomes(lambda: claim(inbox, "b"), Claim(ClaimState.OURS, lost=1))
+    await inbox.change(end)
+    assert await claim(inbox, "c", attempt=2) == OURS
+
+
+async def test_memory_forgets_what_was_lost_long_ago() -> None:
+    now = [0.0]
+    inbox = MemoryInbox(lease_s=1.0, keep_s=10.0, settled_keep_s=1.0, clock=lambda: now[0])
+    await claim(inbox, "a")
+    now[0] = 11.0
+    assert await claim(inbox, "b") == OURS
+    now[0] = 30.0
+    await claim(inbox, "c", key="other")
+    assert inbox._taken.keys() == {"other"}
