@@ -42,6 +42,7 @@ CAPTURES = {
     "sqlite3": "sqlite3_connection",
     "threading": "thread_start",
     "urllib.request": "urllib_opener",
+    "urllib3": "urllib3_pool",
     "uvloop": "uvloop_loop",
 }
 _installed = False

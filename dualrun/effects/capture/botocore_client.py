@@ -10,6 +10,7 @@ from typing import Any
 
 from dualrun.contracts import EffectKind, JsonValue
 from dualrun.effects.asking import Asked, ask
+from dualrun.effects.capture.http_call import carried
 from dualrun.effects.execution import current_execution
 from dualrun.effects.guard import permitted
 
@@ -31,7 +32,7 @@ def _captured(call: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, An
         run = current_execution()
         if run is None:
             return call(self, operation_name, api_params)
-        with permitted():
+        with permitted(), carried():
             if operation_name.startswith(_READS):
                 return call(self, operation_name, api_params)
             service = str(self.meta.service_model.service_name)

@@ -18,7 +18,7 @@ from dualrun.effects.execution import current_execution
 from dualrun.effects.guard import is_declared, permitted
 from dualrun.telemetry import client_span
 
-__all__ = ["SAFE_METHODS", "OutgoingCall", "Response", "body_of", "key_of", "outgoing", "watched"]
+__all__ = ["SAFE_METHODS", "OutgoingCall", "Response", "body_of", "carried", "key_of", "outgoing", "watched", "watched_below"]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110, 9.2.1: they ask and do not change, so a shadow performs them too."""
@@ -31,6 +31,7 @@ _NOT_REPLAYED = frozenset({"connection", "content-encoding", "content-length", "
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SEGMENT_SAFE = "!$&'()*+,;=:@~"
 _inside: ContextVar[bool] = ContextVar("dualrun_inside_http_call", default=False)
+_carried: ContextVar[bool] = ContextVar("dualrun_carried_http_call", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,21 @@ class OutgoingCall:
 def watched() -> bool:
     """True where a call is to be captured: inside an execution, and not already inside a captured call (a redirect, an adapter)."""
     return current_execution() is not None and not _inside.get()
+
+
+def watched_below() -> bool:
+    """As `watched`, for a library that others send by: what those have noted is not noted again."""
+    return current_execution() is not None and not _carried.get()
+
+
+@contextmanager
+def carried() -> Iterator[None]:
+    """What is sent inside by a library below is the call that was noted here."""
+    token = _carried.set(True)
+    try:
+        yield
+    finally:
+        _carried.reset(token)
 
 
 @contextmanager
@@ -199,9 +215,13 @@ def _span_name(method: str, url: str) -> str:
 
 def _error_kind(exc: BaseException) -> str:
     """The same kind for the same trouble: libraries name a refused connection or a timeout each in their own way."""
-    names = [cls.__name__ for cls in type(exc).__mro__]
+    # What urllib3 gave up for after its last attempt; some of its releases take what cannot be reached for a kind of timeout.
+    reason = getattr(exc, "reason", None) if type(exc).__name__ == "MaxRetryError" else None
+    names = [cls.__name__ for cls in type(reason if isinstance(reason, Exception) else exc).__mro__]
+    if "NewConnectionError" in names:
+        return "ConnectionError"
     if any("Timeout" in name for name in names):
         return "TimeoutError"
-    if any(name in {"NetworkError", "ConnectionError", "ClientConnectionError", "RemoteProtocolError"} for name in names):
+    if any(name in {"NetworkError", "ConnectionError", "ClientConnectionError", "ProtocolError", "RemoteProtocolError"} for name in names):
         return "ConnectionError"
     return type(exc).__name__

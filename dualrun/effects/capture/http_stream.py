@@ -39,6 +39,10 @@ class StreamedBody:
         if not self._asking:
             self._answer(None if self._size else b"")
 
+    def lost(self) -> None:
+        """What the task reads is not what a shadow could be given."""
+        self._answer(None)
+
     def tee(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The same chunks."""
         self._asking = True

@@ -9,7 +9,7 @@ from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from dualrun.effects.capture.http_call import OutgoingCall, Response, outgoing, watched
+from dualrun.effects.capture.http_call import OutgoingCall, Response, carried, outgoing, watched
 from dualrun.effects.capture.http_stream import StreamedBody
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def _captured(
             if not call.perform:
                 return _shadow_response(request, call.response)
             request.headers.update(call.headers)
-            response = send(self, request, *args, **kwargs)
+            with carried():
+                response = send(self, request, *args, **kwargs)
             if not streamed(kwargs):
                 call.answered(response.status_code, response.headers.items(), lambda: response.content)
             elif call.recorded:

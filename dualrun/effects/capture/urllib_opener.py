@@ -14,7 +14,7 @@ from typing import Any
 from urllib.response import addinfourl
 
 from dualrun.effects.answers import ANSWER_MAX_BYTES
-from dualrun.effects.capture.http_call import OutgoingCall, Response, outgoing, watched
+from dualrun.effects.capture.http_call import OutgoingCall, Response, carried, outgoing, watched
 
 __all__ = ["patch"]
 
@@ -43,7 +43,8 @@ def _captured(open_: Callable[..., object]) -> Callable[..., object]:
                 return _shadow_response(request.full_url, call.response)
             for name, value in call.headers.items():
                 request.add_header(name, value)
-            response = open_(self, request, None, *args, **kwargs)
+            with carried():
+                response = open_(self, request, None, *args, **kwargs)
             if call.recorded:
                 _keep(response, call)
             return response

@@ -20,6 +20,7 @@ import httpx
 import psycopg
 import pytest
 import redis
+import urllib3
 import uvloop
 from kombu.connection import Connection
 
@@ -252,3 +253,23 @@ def test_the_refusal_names_the_address_and_how_to_declare_it(web: Web) -> None:
 def test_a_unix_socket_is_judged_by_its_path(tmp_path: Path) -> None:
     with running(), socket.socket(socket.AF_UNIX) as connection, pytest.raises(ShadowRefused, match=r"other\.sock"):
         connection.connect(str(tmp_path / "other.sock"))
+
+
+@pytest.mark.parametrize("by_manager", [True, False])
+def test_a_pool_of_urllib3_an_authority_has_used_writes_nothing_for_a_shadow(by_manager: bool, web: Web) -> None:
+    with urllib3.PoolManager() as manager:
+        pool = manager.connection_from_url(web.url)
+
+        def post() -> int:
+            if by_manager:
+                return manager.request("POST", web.url + "/orders", body=b"x").status
+            return pool.urlopen("POST", "/orders", body=b"x").status
+
+        with running(Role.AUTHORITY) as authority:
+            assert post() == 201
+        with running() as shadow:
+            assert post() == 200
+        assert pool.num_connections == 1
+    assert [(one.key, one.payload) for one in authority.effects] == [(f"POST {web.url}/orders", {"body": "x"})]
+    assert [(one.key, one.payload, one.performed) for one in shadow.effects] == [(f"POST {web.url}/orders", {"body": "x"}, False)]
+    assert len(web.hits) == 1

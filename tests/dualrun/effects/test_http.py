@@ -1,4 +1,4 @@
-"""Calls made by httpx (sync and async) and requests: the same call leaves the same effect, and a shadow's leaves none outside."""
+"""Calls by httpx (sync and async), requests, urllib3, aiohttp: the same call leaves the same effect, a shadow's leaves none outside."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlencode
 
 import aiohttp
 import httpx
 import pytest
 import requests
+import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +56,28 @@ async def by_requests(url: str, call: Call) -> tuple[int, object, Mapping[str, s
     return response.status_code, response.json() if response.content else None, response.headers
 
 
+async def by_urllib3(url: str, call: Call) -> tuple[int, object, Mapping[str, str]]:
+    def send() -> urllib3.BaseHTTPResponse:
+        with urllib3.PoolManager(retries=1) as pool:
+            return pool.request(call.method, _with_query(url, call), timeout=5, **_urllib3_arguments(call))
+
+    response = await asyncio.to_thread(send)
+    return response.status, response.json() if response.data else None, response.headers
+
+
+async def by_urllib3_pool(url: str, call: Call) -> tuple[int, object, Mapping[str, str]]:
+    def send() -> urllib3.BaseHTTPResponse:
+        given = _urllib3_arguments(call)
+        path = _with_query("", call)
+        with urllib3.connection_from_url(url, retries=1) as pool:
+            if "json" in given or "fields" in given:
+                return pool.request(call.method, path, timeout=5, **given)
+            return pool.urlopen(call.method, path, given.get("body"), given["headers"], timeout=5, redirect=True)
+
+    response = await asyncio.to_thread(send)
+    return response.status, response.json() if response.data else None, response.headers
+
+
 async def by_httpx(url: str, call: Call) -> tuple[int, object, Mapping[str, str]]:
     def send() -> httpx.Response:
         with httpx.Client(follow_redirects=True) as client:
@@ -79,6 +103,23 @@ async def by_aiohttp(url: str, call: Call) -> tuple[int, object, Mapping[str, st
         return response.status, await response.json() if body else None, response.headers
 
 
+def _with_query(url: str, call: Call) -> str:
+    return f"{url}{call.path}{'?' + urlencode(call.params) if call.params else ''}"
+
+
+def _urllib3_arguments(call: Call) -> dict[str, Any]:
+    given: dict[str, Any] = {"headers": dict(call.headers)}
+    if call.json is not None:
+        given["json"] = call.json
+    elif call.data is not None:
+        given |= {"fields": dict(call.data), "encode_multipart": False}
+    elif call.file is not None:
+        given["fields"] = {"file": ("a.bin", call.file)}
+    elif call.content is not None:
+        given["body"] = call.content
+    return given
+
+
 def _httpx_arguments(call: Call) -> dict[str, Any]:
     return {
         "json": call.json,
@@ -90,7 +131,14 @@ def _httpx_arguments(call: Call) -> dict[str, Any]:
     }
 
 
-CLIENTS: dict[str, Client] = {"requests": by_requests, "httpx": by_httpx, "httpx-async": by_httpx_async, "aiohttp": by_aiohttp}
+CLIENTS: dict[str, Client] = {
+    "requests": by_requests,
+    "urllib3": by_urllib3,
+    "urllib3-pool": by_urllib3_pool,
+    "httpx": by_httpx,
+    "httpx-async": by_httpx_async,
+    "aiohttp": by_aiohttp,
+}
 CALLS = {
     "json": Call(json={"id": 1, "tags": ["a", None]}),
     "form": Call(data={"a": "1", "b": "ü"}),
@@ -150,7 +198,7 @@ async def test_outside_an_execution_a_call_is_as_it_always_was(web: Web, client:
 async def test_a_refused_connection_is_raised_and_noted_alike(client: Client) -> None:
     with (
         execution(role=Role.AUTHORITY, side=Side.LEGACY, submission_id="s", task="t") as run,
-        pytest.raises((httpx.ConnectError, requests.ConnectionError, aiohttp.ClientConnectionError)),
+        pytest.raises((httpx.ConnectError, requests.ConnectionError, aiohttp.ClientConnectionError, urllib3.exceptions.HTTPError)),
     ):
         await client("http://127.0.0.1:1", Call())
     assert [(effect.error, effect.performed) for effect in run.effects] == [("ConnectionError", True)]

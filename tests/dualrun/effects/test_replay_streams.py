@@ -13,6 +13,7 @@ import aiohttp
 import httpx
 import pytest
 import requests
+import urllib3
 
 from dualrun.contracts import Role, Side
 from dualrun.effects import execution
@@ -103,6 +104,36 @@ def urllib_text(url: str) -> bytes:
         return "".join(TextIOWrapper(response)).encode()
 
 
+def urllib3_preloaded(url: str) -> bytes:
+    with urllib3.PoolManager() as pool:
+        return pool.request("GET", url).data
+
+
+def urllib3_chunks(url: str) -> bytes:
+    with urllib3.PoolManager() as pool:
+        return b"".join(pool.request("GET", url, preload_content=False).stream(5))
+
+
+def urllib3_read(url: str) -> bytes:
+    with urllib3.PoolManager() as pool, pool.request("GET", url, preload_content=False) as response:
+        return bytes(response.read(5) + response.read1(3) + response.read())
+
+
+def urllib3_late_json(url: str) -> bytes:
+    with urllib3.PoolManager() as pool:
+        response = pool.request("GET", url, preload_content=False)
+        assert response.json() == {"path": "/stock"}
+        response.release_conn()
+        return response.data
+
+
+def urllib3_copied(url: str) -> bytes:
+    copy = BytesIO()
+    with urllib3.PoolManager() as pool:
+        shutil.copyfileobj(pool.request("GET", url, preload_content=False), copy)
+    return copy.getvalue()
+
+
 def blocking(way: Callable[[str], Coroutine[Any, Any, bytes]]) -> Callable[[str], bytes]:
     def run(url: str) -> bytes:
         return asyncio.run(way(url))
@@ -121,6 +152,11 @@ READ = [
     urllib_read,
     urllib_copied,
     urllib_text,
+    urllib3_preloaded,
+    urllib3_chunks,
+    urllib3_read,
+    urllib3_late_json,
+    urllib3_copied,
 ]
 AWAITED = [httpx_async_chunks, httpx_async_read, aiohttp_chunks, aiohttp_any, aiohttp_lines, aiohttp_network_chunks]
 WAYS: list[Callable[[str], bytes]] = [*READ, *map(blocking, AWAITED)]
@@ -150,6 +186,16 @@ def test_what_was_read_in_pieces_is_given_to_the_shadow_whole_or_in_pieces(way: 
 def requests_first(url: str) -> None:
     with requests.get(url, stream=True, timeout=5) as response:
         next(response.iter_content(5))
+
+
+def urllib3_first(url: str) -> None:
+    with urllib3.PoolManager() as pool, pool.request("GET", url, preload_content=False) as response:
+        assert response.read(5)
+
+
+def urllib3_status(url: str) -> None:
+    with urllib3.PoolManager() as pool, pool.request("GET", url, preload_content=False) as response:
+        assert response.status == 200
 
 
 def httpx_first(url: str) -> None:
@@ -185,13 +231,13 @@ def _status(url: str) -> None:
     asyncio.run(aiohttp_status(url))
 
 
-@pytest.mark.parametrize("way", [requests_first, httpx_first, _first])
+@pytest.mark.parametrize("way", [requests_first, urllib3_first, httpx_first, _first])
 def test_what_was_read_in_part_is_counted_and_not_kept(way: Callable[[str], None], web: Web) -> None:
     recording = authority(way, web.url + "/stock")
     assert (len(recording.answers), recording.dropped) == (0, 1)
 
 
-@pytest.mark.parametrize("way", [requests_status, httpx_status, _status])
+@pytest.mark.parametrize("way", [requests_status, urllib3_status, httpx_status, _status])
 def test_a_status_is_kept_without_a_body(way: Callable[[str], None], web: Web) -> None:
     recording = authority(way, web.url + "/stock")
     assert (len(recording.answers), recording.dropped) == (1, 0)
