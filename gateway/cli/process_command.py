@@ -55,8 +55,10 @@ def run(
 ) -> None:
     """Run everything in this process: gateway, Celery worker, event handlers, comparator, ledger and the sample shop.
 
+    With DUALRUN_ACCESS=required callers need an access token, as on a server. Exit code 2: then DUALRUN_ADMIN_TOKEN is missing.
     Example: dualrun run --faulty
     """
+    from dualrun.errors import ConfigurationError
     from gateway.embedded.demo import FAULTY_HANDLERS
     from gateway.embedded.server import listen
     from gateway.embedded.stack import EmbeddedOptions
@@ -69,8 +71,12 @@ def run(
     except OSError as exc:
         typer.secho(f"dualrun: port {port} is taken; name another with --port ({exc.strerror})", fg="red", err=True)
         raise typer.Exit(3) from exc
-    with listener:
-        asyncio.run(_run_embedded(options, listener))
+    try:
+        with listener:
+            asyncio.run(_run_embedded(options, listener))
+    except ConfigurationError as exc:
+        typer.secho(f"dualrun: {exc}", fg="red", err=True)
+        raise typer.Exit(2) from exc
     typer.echo("stopped; what was accepted has been worked off")
 
 

@@ -24,6 +24,7 @@ from dualrun.inbox_memory import MemoryInbox
 from gateway.access import FileAuditSpool, MemoryAccessStore, MemoryRateCounts
 from gateway.api.services import Services
 from gateway.app import Parts, assemble, comparator_of, follow_flag_source, gate_watch_of, retention_watch_of
+from gateway.app.access import check_access
 from gateway.callers import MemoryCallerCounts
 from gateway.catalogue.memory import MemoryCatalogue
 from gateway.dispatch.celery_canceller import CeleryCanceller
@@ -73,12 +74,19 @@ class EmbeddedOptions:
     drain_s: float = 20.0
     shop_port: int = 0
     """0 takes a free one."""
+    access: AccessMode = AccessMode.OFF
+    """It listens on a loopback address alone, for trying it out; REQUIRED asks for access tokens there too."""
 
     @classmethod
     def from_env(cls, **changes: object) -> EmbeddedOptions:
-        """The user's own application where `DUALRUN_CELERY_APP` and `DUALRUN_HANDLERS` name one, the sample shop otherwise."""
+        """The user's own application where `DUALRUN_CELERY_APP` and `DUALRUN_HANDLERS` name one, the sample shop otherwise.
+
+        Access control is off unless `DUALRUN_ACCESS` is `required`.
+        """
         names = {"celery_app": "DUALRUN_CELERY_APP", "handlers": "DUALRUN_HANDLERS"}
-        found = {field: os.environ[name] for field, name in names.items() if os.environ.get(name)}
+        found: dict[str, object] = {field: os.environ[name] for field, name in names.items() if os.environ.get(name)}
+        if os.environ.get("DUALRUN_ACCESS") == AccessMode.REQUIRED:
+            found["access"] = AccessMode.REQUIRED
         return cls(**{**found, **changes})  # type: ignore[arg-type]  # field names and types are the dataclass's own
 
 
@@ -92,18 +100,23 @@ class EmbeddedStack:
 
 @asynccontextmanager
 async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack]:
-    """The stack while the block runs; on leaving, what was accepted is worked off for at most `drain_s`."""
+    """The stack while the block runs; on leaving, what was accepted is worked off for at most `drain_s`.
+
+    Raises `ConfigurationError` where access tokens are asked for and nobody could create the first.
+    """
     telemetry.configure("dualrun")
     effects.install()
     options.state_dir.mkdir(parents=True, exist_ok=True)
     settings = Settings(
-        # In one process on a loopback address, for trying it out: `listen` takes no other.
-        access=AccessMode.OFF,
+        access=options.access,
+        # What `listen` takes.
+        listen_host="127.0.0.1",
         state_dir=options.state_dir,
         rules_dir=options.rules_dir,
         compare_deadline_s=options.compare_deadline_s,
         drain_s=options.drain_s,
     )
+    check_access(settings)
     async with AsyncExitStack() as stack:
         shop_url = await _open_shop(stack, options)
         broker = MemoryBroker()

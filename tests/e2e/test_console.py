@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from gateway.console.charts import WINDOWS
+from tests.support.access import ADMIN_TOKEN, bearer
 from tests.support.browser import DESKTOP, PHONE, Visit, chromium, visiting
 from tests.support.processes import REPOSITORY, Process, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 TASK = "product.update_stock"  # its handler loses the caller's reason
+TASK_PAGE = f"/console/tasks/{TASK}"
 SHADOW = {"mode": "shadow", "shadow_percent": 100, "safety": "sandboxed", "gate": None}
 CANARY = {
     "mode": "canary",
@@ -28,22 +33,40 @@ PAIRS = 12
 SLOW_MS = 30_000
 
 
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running gateway that asks for tokens, and two of them."""
+
+    url: str
+    operator: str
+    reader: str
+
+
 @pytest.fixture(scope="module")
-def stack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything in one process, its handlers faulty, with pairs compared; rules are kept in a folder it may write to."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     place = tmp_path_factory.mktemp("console")
     (place / "config" / "rules").mkdir(parents=True)
     command = [sys.executable, "-m", "gateway.cli.main", "run", "--port", str(port)]
-    env = {"PYTHONPATH": str(REPOSITORY), "DUALRUN_HANDLERS": "tests.support.dying_handlers", "DUALRUN_GATE_INTERVAL_S": "0.2"}
-    with Process("dualrun run", command, env=env, cwd=place) as running, httpx.Client(base_url=url, timeout=20.0) as gateway:
+    env = {
+        "PYTHONPATH": str(REPOSITORY),
+        "DUALRUN_HANDLERS": "tests.support.dying_handlers",
+        "DUALRUN_GATE_INTERVAL_S": "0.2",
+        "DUALRUN_ACCESS": "required",
+        "DUALRUN_ADMIN_TOKEN": ADMIN_TOKEN,
+    }
+    administrator = httpx.Client(base_url=url, headers=bearer(ADMIN_TOKEN), timeout=20.0)
+    with Process("dualrun run", command, env=env, cwd=place) as running, administrator as gateway:
         running.wait_for_output("Ctrl-C stops and drains")
-        put_flag(url, SHADOW)
+        operator, reader = (token(gateway, name, may) for name, may in (("ann", ["operate", "submit"]), ("bob", ["view"])))
+        stack = Stack(url, operator, reader)
+        put_flag(stack, SHADOW)
         gateway.put("/v1/flags/console.bury", json={"mode": "events"}).raise_for_status()
         gateway.post("/v1/tasks/batch", json={"tasks": [RETURNED] * PAIRS}).raise_for_status()
         running.wait_until(lambda: compared(gateway) >= PAIRS, "every pair compared")
-        yield url
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +80,29 @@ def compared(gateway: httpx.Client) -> int:
     return sum(sum(task["counts"].values()) for task in tasks)
 
 
-def put_flag(url: str, flag: dict[str, object]) -> None:
-    answer = httpx.put(f"{url}/v1/flags/{TASK}", json={**flag, "force": True, "reason": "a walk begins"})
+def token(administrator: httpx.Client, name: str, permissions: list[str]) -> str:
+    answer = administrator.post("/v1/tokens", json={"name": name, "permissions": permissions})
+    return str(answer.raise_for_status().json()["token"])
+
+
+def put_flag(stack: Stack, flag: dict[str, object]) -> None:
+    wanted = {**flag, "force": True, "reason": "a walk begins"}
+    answer = httpx.put(f"{stack.url}/v1/flags/{TASK}", json=wanted, headers=bearer(stack.operator))
     assert answer.is_success, answer.text
 
 
-def come_in(visit: Visit, url: str) -> Page:
-    """Where a walk begins; a gateway with access control asks for a token here."""
-    visit.page.goto("/")
-    expect(visit.page).to_have_url(f"{url}/console/")
+def come_in(visit: Visit, token: str, path: str = "/console/") -> Page:
+    """The page of that path, in a session of its own: where a walk begins."""
+    visit.page.goto(path)
+    log_in(visit.page, token)
+    expect(visit.page).to_have_url(re.compile(f"{re.escape(path)}$"))
     return visit.page
+
+
+def log_in(page: Page, token: str) -> None:
+    """At the page strangers are led to."""
+    page.get_by_label("Access token").fill(token)
+    page.get_by_role("button", name="Log in").click()
 
 
 def look_around(visit: Visit) -> None:
@@ -75,15 +111,20 @@ def look_around(visit: Visit) -> None:
 
 
 def open_task(visit: Visit) -> Page:
-    visit.page.goto(f"/console/tasks/{TASK}")
+    visit.page.goto(TASK_PAGE)
     return visit.page
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
-def test_an_operator_submits_reads_a_planted_difference_and_makes_a_rule(stack_url: str, browser: Browser, size: tuple[int, int]) -> None:
-    put_flag(stack_url, SHADOW)
-    with visiting(stack_url, size, browser=browser) as visit:
-        page = come_in(visit, stack_url)
+def test_an_operator_submits_reads_a_planted_difference_and_makes_a_rule(stack: Stack, browser: Browser, size: tuple[int, int]) -> None:
+    put_flag(stack, SHADOW)
+    with visiting(stack.url, size, browser=browser) as visit:
+        page = visit.page
+        page.goto("/")
+        expect(page).to_have_url(f"{stack.url}/console/login?next=/console/")
+        look_around(visit)
+        log_in(page, stack.operator)
+        expect(page).to_have_url(f"{stack.url}/console/")
         row = page.get_by_role("listitem").filter(has_text=TASK)
         expect(row).to_contain_text("differs")
         expect(row).to_contain_text("in 24 h")
@@ -131,7 +172,7 @@ def test_an_operator_submits_reads_a_planted_difference_and_makes_a_rule(stack_u
             page.get_by_role("button", name="Save it to").click()
             expect(page.get_by_text("Comparators follow within seconds")).to_be_visible()
             # Pairs on record are judged again in the background.
-            wait_for_text(page, f"/console/tasks/{TASK}", "hidden by rules:")
+            wait_for_text(page, TASK_PAGE, "hidden by rules:")
 
 
 def wait_for_text(page: Page, url: str, text: str) -> None:
@@ -141,10 +182,10 @@ def wait_for_text(page: Page, url: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
-def test_an_operator_promotes_sees_the_gate_go_back_and_rolls_back_by_hand(stack_url: str, browser: Browser, size: tuple[int, int]) -> None:
-    put_flag(stack_url, SHADOW)
-    with visiting(stack_url, size, browser=browser) as visit:
-        page = open_task(visit)
+def test_an_operator_promotes_sees_the_gate_go_back_and_rolls_back_by_hand(stack: Stack, browser: Browser, size: tuple[int, int]) -> None:
+    put_flag(stack, SHADOW)
+    with visiting(stack.url, size, browser=browser) as visit:
+        page = come_in(visit, stack.operator, TASK_PAGE)
         step = page.get_by_role("list", name="The way").locator('[aria-current="step"]')
         gate = page.get_by_role("region", name="The gate")
         expect(step).to_have_text("shadow 100 %")
@@ -153,14 +194,15 @@ def test_an_operator_promotes_sees_the_gate_go_back_and_rolls_back_by_hand(stack
         gate.get_by_role("button", name="Promote").click()
         expect(step).to_have_text("canary 1 %")
 
-        put_flag(stack_url, CANARY)
-        httpx.post(f"{stack_url}/v1/tasks/batch", json={"tasks": [RETURNED] * 40}, timeout=20.0).raise_for_status()
+        put_flag(stack, CANARY)
+        batch = {"tasks": [RETURNED] * 40}
+        httpx.post(f"{stack.url}/v1/tasks/batch", json=batch, headers=bearer(stack.operator), timeout=20.0).raise_for_status()
         expect(step).to_have_text("legacy", timeout=SLOW_MS)  # seen without a reload
         page.reload()
         expect(page.get_by_role("region", name="Its flag's history")).to_contain_text("gate")
         look_around(visit)
 
-        put_flag(stack_url, SHADOW)
+        put_flag(stack, SHADOW)
         page.reload()
         page.get_by_role("region", name="Where it stands").get_by_role("textbox", name="Reason").fill("a cent is missing")
         page.keyboard.press("Tab")
@@ -171,10 +213,9 @@ def test_an_operator_promotes_sees_the_gate_go_back_and_rolls_back_by_hand(stack
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
-def test_an_operator_replays_a_dead_letter_and_submits_once_more(stack_url: str, browser: Browser, size: tuple[int, int]) -> None:
-    with visiting(stack_url, size, browser=browser) as visit:
-        page = visit.page
-        page.goto("/console/tasks/console.bury/submit")
+def test_an_operator_replays_a_dead_letter_and_submits_once_more(stack: Stack, browser: Browser, size: tuple[int, int]) -> None:
+    with visiting(stack.url, size, browser=browser) as visit:
+        page = come_in(visit, stack.operator, "/console/tasks/console.bury/submit")
         page.get_by_label("name").fill(f"on {size}")
         page.get_by_role("button", name="Submit").click()
         expect(page.get_by_role("region", name="Decision")).to_contain_text("succeeded", timeout=SLOW_MS)
@@ -196,17 +237,52 @@ def test_an_operator_replays_a_dead_letter_and_submits_once_more(stack_url: str,
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_other_page_can_be_read_by_everybody_on_a_phone(stack_url: str, browser: Browser, dark: bool) -> None:
-    with visiting(stack_url, PHONE, dark=dark, browser=browser) as visit:
+def test_every_other_page_can_be_read_by_everybody_on_a_phone(stack: Stack, browser: Browser, dark: bool) -> None:
+    with visiting(stack.url, PHONE, dark=dark, browser=browser) as visit:
+        come_in(visit, stack.operator)
         for page_path in ("flags", "flags/1", "dead-letters", "submissions?verdict=differs", "workers", "breakers"):
             visit.page.goto(f"/console/{page_path}")
             look_around(visit)
 
 
-def test_the_api_is_tried_out_with_nothing_from_another_host(stack_url: str, browser: Browser) -> None:
+READING = {"Show", "Compare", "Find", "Log out", *(window.name for window in WINDOWS)}
+"""Buttons that change nothing of the installation."""
+
+
+def test_a_reader_sees_no_button_that_would_refuse_them_and_an_operator_sees_them_all(stack: Stack, browser: Browser) -> None:
+    put_flag(stack, SHADOW)
+    asked = httpx.get(f"{stack.url}/v1/differences", headers=bearer(stack.reader)).json()["groups"][0]
+    pages = {
+        f"/console/?q={TASK}": ["Roll back"],
+        TASK_PAGE: ["Roll back to legacy", "Promote", "Hold here"],
+        f"{TASK_PAGE}/submit": ["Submit"],
+        f"/console/differences/{asked['fingerprint']}": ["Say"],
+        f"/console/submissions/{asked['samples'][0]['submission_id']}": ["Submit again"],
+        "/console/flags": ["Everything back to legacy"],
+        "/console/flags/1": ["Back to this version"],
+    }
+    assert buttons(stack, browser, stack.operator, pages) == pages
+    assert buttons(stack, browser, stack.reader, pages) == {page: [] for page in pages}
+
+
+def buttons(stack: Stack, browser: Browser, token: str, pages: Iterable[str]) -> dict[str, list[str]]:
+    """The buttons that change something, by page, as a browser shows them in a session of this token."""
+    found = {}
+    with visiting(stack.url, PHONE, browser=browser) as visit:
+        page = come_in(visit, token)
+        for path in pages:
+            page.goto(path)
+            if token == stack.reader:  # the walks look at the others
+                look_around(visit)
+            expect(page.get_by_role("button", name="Log out")).to_be_visible()
+            found[path] = [text for text in page.locator("button:visible").all_inner_texts() if text not in READING]
+    return found
+
+
+def test_the_api_is_tried_out_with_nothing_from_another_host(stack: Stack, browser: Browser) -> None:
     # The visit fails for a request to elsewhere, and for whatever the page's policy refused.
-    with visiting(stack_url, DESKTOP, browser=browser) as visit:
-        page = visit.page
+    with visiting(stack.url, DESKTOP, browser=browser) as visit:
+        page = come_in(visit, stack.operator)
         page.goto("/docs")
         operation = page.locator(".opblock").filter(has=page.get_by_text("/v1/catalogue", exact=True))
         operation.get_by_role("button").first.click()
@@ -215,19 +291,19 @@ def test_the_api_is_tried_out_with_nothing_from_another_host(stack_url: str, bro
         expect(operation.locator(".live-responses-table")).to_contain_text(TASK, timeout=SLOW_MS)
 
 
-def test_a_change_of_flags_shows_without_a_reload(stack_url: str, browser: Browser) -> None:
-    put_flag(stack_url, SHADOW)
-    with visiting(stack_url, DESKTOP, browser=browser) as visit:
-        visit.page.goto("/console/")
+def test_a_change_of_flags_shows_without_a_reload(stack: Stack, browser: Browser) -> None:
+    put_flag(stack, SHADOW)
+    with visiting(stack.url, DESKTOP, browser=browser) as visit:
+        come_in(visit, stack.operator)
         row = visit.page.get_by_role("listitem").filter(has_text=TASK)
         expect(row).to_contain_text("shadow 100 %")
-        put_flag(stack_url, {**SHADOW, "shadow_percent": 7})
+        put_flag(stack, {**SHADOW, "shadow_percent": 7})
         expect(row).to_contain_text("shadow 7 %")
 
 
-def test_a_page_that_no_longer_hears_from_the_gateway_says_so(stack_url: str, browser: Browser) -> None:
-    with visiting(stack_url, DESKTOP, browser=browser) as visit:
-        visit.page.goto("/console/")
+def test_a_page_that_no_longer_hears_from_the_gateway_says_so(stack: Stack, browser: Browser) -> None:
+    with visiting(stack.url, DESKTOP, browser=browser) as visit:
+        come_in(visit, stack.operator)
         expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
         visit.page.context.set_offline(True)
         expect(visit.page.get_by_text("Not live since")).to_be_visible(timeout=30_000)

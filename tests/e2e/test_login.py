@@ -6,27 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from gateway.console.charts import WINDOWS
-from tests.support.access import ADMIN_TOKEN, bearer
-from tests.support.browser import DESKTOP, PHONE, visiting
+from tests.support.access import ADMIN_TOKEN
+from tests.support.browser import PHONE, visiting
 from tests.support.processes import Process, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.services, pytest.mark.timeout(120)]
-
-TASK = "mail.send"
-READING = {"Show", "Compare", *(window.name for window in WINDOWS)}
-"""Buttons that ask for another view of a page."""
-PAGES = {
-    f"/console/?q={TASK}": ["Roll back"],
-    f"/console/tasks/{TASK}": ["Roll back to legacy", "Promote", "Hold here"],
-    "/console/flags": ["Everything back to legacy"],
-    "/console/flags/1": ["Back to this version"],
-}
-"""What an operator may press there."""
 
 
 @pytest.fixture
@@ -70,32 +57,3 @@ def test_a_session_is_begun_with_a_token_used_and_ended(gateway: tuple[str, Proc
         page.goto("/console/")
         expect(page).to_have_url(f"{url}/console/login?next=/console/")
     assert ADMIN_TOKEN not in process.output
-
-
-def test_a_reader_sees_no_button_that_would_refuse_them_and_an_operator_sees_them_all(gateway: tuple[str, Process]) -> None:
-    url, _ = gateway
-    with httpx.Client(base_url=url, headers=bearer(ADMIN_TOKEN)) as admin:
-        for share in (5, 6):
-            flag = {"mode": "shadow", "shadow_percent": share, "safety": "pure", "force": True, "reason": "a test"}
-            admin.put(f"/v1/flags/{TASK}", json=flag).raise_for_status()
-        tokens = {may: admin.post("/v1/tokens", json={"name": may, "permissions": [may]}).json()["token"] for may in ("view", "operate")}
-    seen = {may: buttons_of_each_page(url, token) for may, token in tokens.items()}
-    assert seen["view"] == {page: [] for page in PAGES}
-    assert seen["operate"] == PAGES
-
-
-def buttons_of_each_page(url: str, token: str) -> dict[str, list[str]]:
-    """The buttons that change something, by page, as a browser shows them in a session of this token."""
-    with visiting(url, DESKTOP) as visit:
-        page = visit.page
-        page.goto("/console/login")
-        page.get_by_label("Access token").fill(token)
-        page.get_by_role("button", name="Log in").click()
-        expect(page).to_have_url(f"{url}/console/")
-        return {path: buttons(page, path) for path in PAGES}
-
-
-def buttons(page: Page, path: str) -> list[str]:
-    page.goto(path)
-    expect(page.get_by_role("button", name="Log out")).to_be_visible()
-    return [text for text in page.locator("main button:visible").all_inner_texts() if text not in READING]
