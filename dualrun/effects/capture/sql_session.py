@@ -53,9 +53,11 @@ class SqlDialect:
     refused_functions: frozenset[str] = frozenset()
     """The functions of the database's own that reach past a transaction."""
     nothing: str = "SELECT 1 WHERE 1 = 0"
+    reads_late: bool = False
+    """True where a write with RETURNING is under way until its rows have been fetched, and no savepoint can be released before."""
 
 
-SQLITE = SqlDialect(name="SQLite", errors_abort=False, refused=frozenset({"ATTACH", "DETACH", "VACUUM"}))
+SQLITE = SqlDialect(name="SQLite", errors_abort=False, refused=frozenset({"ATTACH", "DETACH", "VACUUM"}), reads_late=True)
 _PAST_TRANSACTIONS = frozenset(
     {"dblink", "dblink_connect", "dblink_connect_u", "dblink_exec", "dblink_open", "dblink_send_query", "lo_export", "lo_import"}
     | {"pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared"}
@@ -98,6 +100,8 @@ class SqlSession:
     """In a shadow: whether the task is in a transaction of its own."""
     _aborted: bool = False
     _by_savepoint: bool = False
+    _owed: bool = False
+    """In a shadow: whether the savepoint stands for the commit before the last one still, as rows of that are being fetched."""
     transaction: SqlTransaction = field(default_factory=SqlTransaction)
 
     @property
@@ -116,7 +120,7 @@ class SqlSession:
         if is_open():
             raise ShadowRefused(f"a shadow may not use a {self.dialect.name} connection with a transaction that was begun outside of it")
         yield Step("BEGIN")
-        self.held_by, self.begun, self._aborted = run, False, False
+        self.held_by, self.begun, self._aborted, self._owed = run, False, False, False
         self.on_held(run)
         for sql in (*self.dialect.held, _SAVE):
             yield Step(sql)
@@ -129,13 +133,15 @@ class SqlSession:
 
     def forget(self) -> None:
         """The connection is gone, and all of the shadow with it."""
-        self.held_by, self.begun, self._aborted = None, False, False
+        self.held_by, self.begun, self._aborted, self._owed = None, False, False, False
         self.transaction.rolled_back()
 
     def begin(self) -> Steps:
         """The shadow's task begins a transaction."""
         if not self.begun:
-            yield from self._renew()
+            yield from self._settle_up()
+            if not self._owed:
+                yield from self._renew()
             self.begun, self._by_savepoint = True, False
 
     def commit(self) -> Steps:
@@ -143,12 +149,16 @@ class SqlSession:
         if self._aborted:
             yield from self.rollback()
             return
+        if self._owed and not self.begun:
+            yield from self._settle_up()
+            return
         yield from self._renew()
-        self.begun = False
+        self.begun = self._owed = False
         self.transaction.committed()
 
     def rollback(self) -> Steps:
         """The shadow's task rolls back, to where it last committed."""
+        yield from self._settle_up()
         yield Step(_BACK)
         self.begun = self._aborted = False
         self.transaction.rolled_back()
@@ -200,6 +210,7 @@ class SqlSession:
     def _execute_in_shadow(self, call: _Call, begins: Callable[[Statement], bool]) -> Steps:
         (statement,) = call.statements
         self._judge(statement)
+        yield from self._settle_up()
         if self._aborted and not self.begun:
             yield from self.rollback()
         if not self.begun and begins(statement):
@@ -224,7 +235,22 @@ class SqlSession:
             if statement.verb == "RELEASE" and self._by_savepoint and not self.transaction.nested:
                 yield from self.commit()
         elif statement.verb not in _READS:
-            yield from self.commit()
+            if self.dialect.reads_late:
+                self._owed = True
+                self.transaction.committed()
+            else:
+                yield from self.commit()
+
+    def _settle_up(self) -> Steps:
+        """Have the savepoint stand for the last commit, if that is possible by now."""
+        if not self._owed or self.begun:
+            return
+        try:
+            yield Step(_RELEASE)
+        except Exception:  # noqa: BLE001 - rows are still to be fetched: the next statement tries again
+            return
+        yield Step(_SAVE)
+        self._owed = False
 
     def _control(self, statement: Statement) -> Steps:
         if statement.verb == "BEGIN":
@@ -241,6 +267,7 @@ class SqlSession:
             self._judge(statement)
             if statement.controls:
                 raise ShadowRefused(f"a shadow may not run {statement.verb} among other statements in one text: run each on its own")
+        yield from self._settle_up()
         try:
             yield Step(call.sql, own=False)
         except Exception as exc:
@@ -272,6 +299,8 @@ class SqlSession:
             raise ShadowRefused(f"a shadow may not run {verb}: it cannot be rolled back")
         if past := statement.calls & self.dialect.refused_functions:
             raise ShadowRefused(f"a shadow may not call {min(past)}: what it does no transaction undoes")
+        if verb == "DO" and (said := _said_in(statement, self.dialect.refused_functions | {"execute"})):
+            raise ShadowRefused(f"a shadow may not run a block with {min(said)} in it: what that does no transaction undoes, or may not")
         if verb == "SET" and any(token.word == "STANDARD_CONFORMING_STRINGS" for token in statement.rest):
             raise ShadowRefused("a shadow may not set standard_conforming_strings: its statements could not be told apart any more")
         if verb == "COPY" and not {token.word for token in statement.rest} & {"STDIN", "STDOUT"}:
@@ -293,6 +322,12 @@ class SqlSession:
     def _renew(self) -> Steps:
         yield Step(_RELEASE)
         yield Step(_SAVE)
+
+
+def _said_in(statement: Statement, names: frozenset[str]) -> set[str]:
+    """Those of the names that stand anywhere in its body, quoted or not."""
+    body = " ".join(token.text for token in statement.rest).lower()
+    return {name for name in names if name in body}
 
 
 def _sets_transaction(statement: Statement) -> bool:

@@ -23,8 +23,26 @@ __all__ = ["CapturedConnection", "patch"]
 
 _FACTORY_AT = 5
 _CHANGES_ROWS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
-# Those of one connection alone; `PRAGMA name = value` of any other is answered in a shadow as `PRAGMA name`.
-_OWN_PRAGMAS = ("foreign_keys", "busy_timeout", "cache_size", "temp_store", "synchronous", "case_sensitive_like", "recursive_triggers")
+# Those of one connection alone, which may be set; `PRAGMA name = value` and `PRAGMA name(value)` of others are answered as `PRAGMA name`.
+_OWN_PRAGMAS = frozenset(
+    {"foreign_keys", "busy_timeout", "cache_size", "temp_store", "synchronous", "case_sensitive_like", "recursive_triggers"}
+)
+# Those that are told what to look at, and change nothing.
+_LOOKING_PRAGMAS = frozenset(
+    {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list", "foreign_key_check"}
+    | {
+        "integrity_check",
+        "quick_check",
+        "collation_list",
+        "database_list",
+        "function_list",
+        "module_list",
+        "pragma_list",
+        "compile_options",
+    }
+)
+# Those that work without being given anything, whatever they answer.
+_WORKING_PRAGMAS = frozenset({"incremental_vacuum", "optimize", "wal_checkpoint"})
 
 
 class CapturedCursor(sqlite3.Cursor):
@@ -201,9 +219,15 @@ def _connection(cursor: sqlite3.Cursor) -> CapturedConnection:
 
 
 def _harmless_pragma(sql: str) -> str:
-    name, equals, _ = sql.partition("=")
-    own = name.split()[-1].rpartition(".")[2].lower() in _OWN_PRAGMAS
-    return name if equals and not own else sql
+    """The text a shadow may run in its place. Raises `ShadowRefused`."""
+    tokens = parse(sql).rest
+    at = next((i for i, token in enumerate(tokens) if token.text in {"=", "("}), len(tokens))
+    name = tokens[at - 1].name if at else ""
+    if not name or name in _WORKING_PRAGMAS:
+        raise ShadowRefused(f"a shadow may not run PRAGMA {name}: it cannot be rolled back")
+    if at == len(tokens) or name in _OWN_PRAGMAS | _LOOKING_PRAGMAS:
+        return sql
+    return "PRAGMA " + "".join(token.text for token in tokens[:at])
 
 
 def _statements(script: str) -> Iterable[str]:

@@ -123,7 +123,55 @@ def test_a_connection_kept_open_is_clean_when_the_shadow_has_ended(file: Path) -
     assert rows(file) == [(1, "real")]
 
 
-@pytest.mark.parametrize("sql", ["ATTACH ':memory:' AS other", "VACUUM"])
+PRAGMAS = ["user_version = 42", "user_version(42)", "main.application_id(9)", "/* a */ user_version /* b */ (7)", "auto_vacuum('full')"]
+
+
+@pytest.mark.parametrize("pragma", PRAGMAS)
+def test_a_setting_of_the_file_is_answered_and_not_set(pragma: str, file: Path) -> None:
+    with running(Role.SHADOW), contextlib.closing(sqlite3.connect(file)) as connection:
+        (answer,) = connection.execute(f"PRAGMA {pragma}").fetchone()
+        assert answer == 0
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        assert [connection.execute(f"PRAGMA {name}").fetchone() for name in ("user_version", "application_id", "auto_vacuum")] == [(0,)] * 3
+
+
+def test_the_journal_of_the_file_stays_what_it_was(file: Path) -> None:
+    with running(Role.SHADOW), contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode(WAL)")
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_what_only_looks_and_what_is_the_connections_own_works_as_ever(role: Role, file: Path) -> None:
+    with running(role), contextlib.closing(sqlite3.connect(file)) as connection:
+        assert [row[1] for row in connection.execute("PRAGMA table_info('orders')")] == ["id", "status", "note"]
+        assert connection.execute("PRAGMA foreign_key_check(orders)").fetchall() == []
+        connection.execute("PRAGMA cache_size(-4000)")
+        assert connection.execute("PRAGMA cache_size").fetchone() == (-4000,)
+
+
+@pytest.mark.parametrize("fetches", ["at once", "late"])
+@pytest.mark.parametrize("role", list(Role))
+def test_rows_a_write_returns_can_be_fetched_outside_of_transactions_too(role: Role, fetches: str, file: Path) -> None:
+    with running(role) as run, contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        first = connection.execute("INSERT INTO orders (id, status) VALUES (2, 'a'), (3, 'b') RETURNING id")
+        fetched = first.fetchall() if fetches == "at once" else [first.fetchone()]
+        connection.execute("UPDATE orders SET status = 'c' WHERE id = 2")
+        fetched += first.fetchall()
+        with contextlib.suppress(sqlite3.IntegrityError):
+            connection.execute("INSERT INTO orders (id, status) VALUES (2, 'twice')")
+        connection.execute("BEGIN")
+        connection.execute("DELETE FROM orders")
+        connection.execute("ROLLBACK")
+        left = connection.execute("SELECT id, status FROM orders ORDER BY id").fetchall()
+    assert fetched == [(2,), (3,)]
+    assert left == [(1, "new"), (2, "c"), (3, "b")]
+    assert rows(file) == (left if role is Role.AUTHORITY else [(1, "new")])
+    assert [effect.key for effect in run.effects] == ["INSERT orders id=2", "INSERT orders id=3", "UPDATE orders id=2"]
+
+
+@pytest.mark.parametrize("sql", ["ATTACH ':memory:' AS other", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA incremental_vacuum"])
 def test_what_cannot_be_rolled_back_is_refused(sql: str, file: Path) -> None:
     with running(Role.SHADOW), contextlib.closing(sqlite3.connect(file)) as connection, pytest.raises(ShadowRefused, match="rolled back"):
         connection.execute(sql)

@@ -9,36 +9,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
-import django.db
 import psycopg
 import psycopg2
 import pytest
 import sqlalchemy as sa
-from django.conf import settings
-from django.db import models, transaction
+from django.db import transaction
 from psycopg_pool import ConnectionPool
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from dualrun.contracts import Role
+from tests.dualrun.effects.django_orders import DjangoOrder, django_database
 from tests.dualrun.effects.orders import Order, running
 from tests.dualrun.effects.postgres.order_rows import rows
-
-if not settings.configured:
-    settings.configure(DATABASES={}, USE_TZ=True, INSTALLED_APPS=[])
-    django.setup()
-
-
-class DjangoOrder(models.Model):
-    id = models.IntegerField(primary_key=True)
-    status = models.TextField()
-    note = models.TextField(null=True)
-
-    class Meta:
-        app_label = "shop"
-        db_table = "orders"
-        managed = False
-
 
 INSERT, UPDATE = "INSERT INTO orders (id, status) VALUES (%s, %s) RETURNING id", "UPDATE orders SET status = 'paid' WHERE id = 1"
 
@@ -162,20 +145,10 @@ async def by_sqlalchemy_asyncpg(url: str) -> None:
 
 def by_django(url: str) -> None:
     parts = urlsplit(url)
-    django.db.connections.databases["default"] = django.db.connections.configure_settings(
-        {
-            "default": {
-                "ENGINE": "django.db.backends.postgresql",
-                "NAME": parts.path[1:],
-                "USER": parts.username,
-                "PASSWORD": parts.password,
-                "HOST": parts.hostname,
-                "PORT": parts.port,
-            }
-        }
-    )["default"]
+    engine = "django.db.backends.postgresql"
+    user = {"USER": parts.username, "PASSWORD": parts.password}
     done: list[str] = []
-    try:
+    with django_database(ENGINE=engine, NAME=parts.path[1:], HOST=parts.hostname, PORT=parts.port, **user):
         DjangoOrder.objects.create(id=2, status="new")
         with transaction.atomic():
             transaction.on_commit(lambda: done.append("committed"))
@@ -191,9 +164,6 @@ def by_django(url: str) -> None:
             DjangoOrder.objects.all().delete()
             raise ZeroDivisionError
         assert done == ["committed"]
-    finally:
-        django.db.connections["default"].close()
-        del django.db.connections["default"]
 
 
 SYNC: list[Callable[[str], None]] = [

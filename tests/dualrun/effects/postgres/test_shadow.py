@@ -84,6 +84,8 @@ def test_what_cannot_be_rolled_back_is_refused(sql: str, url: str) -> None:
     "sql",
     [
         "SELECT setval('orders_id_seq', 99)",
+        "DO $$ BEGIN PERFORM setval('orders_id_seq', 99); END $$",
+        "DO $$ BEGIN EXECUTE 'SELECT set' || 'val(''orders_id_seq'', 99)'; END $$",
         'SELECT 1 + pg_catalog."pg_try_advisory_lock"(1)::int',
         "UPDATE orders SET status = pg_terminate_backend(0)::text",
         "WITH x AS (SELECT lo_export(1, '/tmp/x')) SELECT * FROM x",
