@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 
 from gateway.migrate.generate.edit import Edits
+from gateway.migrate.generate.own_name import OwnNames
 from gateway.migrate.name import FunctionNode
 from gateway.migrate.project import Place, Project
 from gateway.migrate.touch import touches_of
 
-__all__ = ["HELPER", "can_be_async", "make_async"]
+__all__ = ["can_be_async", "helper", "make_async"]
 
 _VERBS = frozenset({"get", "post", "put", "patch", "delete", "head", "options"})
 _KEYWORDS = frozenset({"params", "data", "json", "headers", "cookies", "auth", "timeout", "allow_redirects"})
@@ -22,13 +23,13 @@ _ERRORS = {
 # Of a response, what the two name differently or have in one only.
 _OTHERWISE = frozenset({"ok", "iter_content", "iter_lines", "raw", "apparent_encoding", "is_redirect"})
 _KINDS = frozenset({"http", "waits", "chance", "clock"})
-HELPER = '''
+_HELPER = '''
 
-async def http_request(method: str, url: str, **options: Any) -> httpx.Response:
+async def {request}(method: str, url: str, **options: {any}) -> {httpx}.Response:
     """Send as requests does: redirects are followed, and nothing ends the wait unless `timeout` is given."""
     options.setdefault("timeout", None)
     follow = options.pop("allow_redirects", method != "HEAD")
-    async with httpx.AsyncClient() as client:
+    async with {httpx}.AsyncClient() as client:
         return await client.request(method, url, follow_redirects=follow, **options)
 '''
 
@@ -60,17 +61,22 @@ def _is_plain(call: ast.Call, full: str) -> bool:
     return full.removeprefix("requests.") in _VERBS and plain and all(isinstance(value, ast.Dict) for value in data)
 
 
-def make_async(node: FunctionNode, inside: Place, project: Project, edits: Edits) -> None:
+def helper(own: OwnNames) -> str:
+    """The function that what is awaited goes through."""
+    return _HELPER.format(request=own.use("http_request"), any=own.use("Any"), httpx=own.use("httpx"))
+
+
+def make_async(node: FunctionNode, inside: Place, project: Project, edits: Edits, own: OwnNames) -> None:
     """Await what waits, in place."""
     for part in (inner for statement in node.body for inner in ast.walk(statement)):
         if isinstance(part, ast.Call):
             full = project.full_name(part.func, inside) or ""
             if full == "time.sleep":
-                edits.replace(part.func, "(await asyncio.sleep")
+                edits.replace(part.func, f"(await {own.use('asyncio')}.sleep")
                 edits.after(part, ")")
             elif full.startswith("requests."):
-                edits.replace(part.func, "(await http_request")
+                edits.replace(part.func, f"(await {own.use('http_request')}")
                 edits.before(part.args[0], f'"{full.removeprefix("requests.").upper()}", ')
                 edits.after(part, ")")
         elif isinstance(part, ast.Attribute) and (new := _ERRORS.get(project.full_name(part, inside) or "")) is not None:
-            edits.replace(part, new)
+            edits.replace(part, new.replace("httpx", own.use("httpx")))

@@ -10,17 +10,13 @@ from gateway.migrate.constant import text_of_expression
 from gateway.migrate.generate.async_http import make_async
 from gateway.migrate.generate.decision import Decision
 from gateway.migrate.generate.edit import Edits
+from gateway.migrate.generate.own_name import OwnNames
 from gateway.migrate.name import FunctionNode
 from gateway.migrate.project import Place, Project
 from gateway.migrate.task_finder import TaskSource
 
-__all__ = ["CELERY_MODULE", "CELERY_TASK", "CONTEXT", "CarriedBody", "carry_body"]
+__all__ = ["CarriedBody", "carry_body"]
 
-CONTEXT = "ctx"
-CELERY_TASK = "celery_task"
-"""What stands for the Celery task object where the body needs it."""
-CELERY_MODULE = "celery_module"
-"""What stands for the task's own module, where the body rebinds names of it."""
 _EXCEPTIONS = "celery.exceptions"
 
 
@@ -30,29 +26,27 @@ class CarriedBody:
 
     text: str = ""
     uses_context: bool = False
-    uses_task: bool = False
-    """Whether it still needs the Celery task object."""
-    needs: set[str] = field(default_factory=set)
-    """Names of `event_handlers` (and `datetime`) it uses."""
     decisions: list[Decision] = field(default_factory=list)
     max_retries: str | None = None
     """Given at the one place that asks for another attempt."""
 
 
-def carry_body(source: TaskSource, project: Project, *, delay_s: str | None, async_http: bool = False) -> CarriedBody:
+def carry_body(source: TaskSource, project: Project, own: OwnNames, *, delay_s: str | None, async_http: bool = False) -> CarriedBody:
     """The body of a task. `delay_s` is what a retry without a delay waits where the handler's policy says something else.
 
-    With `async_http`, what `can_be_async` allows is awaited.
+    In it `celery_task` of `own` stands for the Celery task object, and `celery_module` for the task's module. With `async_http`, what
+    `can_be_async` allows is awaited.
     """
     assert source.node is not None
-    return _Carrier(source, source.node, project, delay_s).carry(async_http=async_http)
+    return _Carrier(source, source.node, project, own, delay_s).carry(async_http=async_http)
 
 
 class _Carrier:
-    def __init__(self, source: TaskSource, node: FunctionNode, project: Project, delay_s: str | None) -> None:
+    def __init__(self, source: TaskSource, node: FunctionNode, project: Project, own: OwnNames, delay_s: str | None) -> None:
         self._node = node
         self._place = source.place
         self._project = project
+        self._own = own
         self._delay_s = delay_s
         self._edits = Edits(source.place.module.text)
         self._made = CarriedBody()
@@ -69,7 +63,7 @@ class _Carrier:
     def carry(self, *, async_http: bool) -> CarriedBody:
         """Rewrite from the inside out, so that what surrounds a change sees it."""
         if async_http:
-            make_async(self._node, self._inside, self._project, self._edits)
+            make_async(self._node, self._inside, self._project, self._edits, self._own)
         retries = 0
         for part in reversed(list(_breadth_first(self._node))):
             match part:
@@ -126,17 +120,21 @@ class _Carrier:
                 "throw=False" if quiet else "other arguments" if call.args or given.keys() & {"args", "kwargs", None} else "its value used"
             )
             self._decide(call, f"retry with {reason}: the runtime repeats the same event, and only by raising", blocks=True)
-            self._made.uses_task |= self._self is not None
+            self._task_stands_for(call)
             return
         if self._is_caught(statement):
             self._decide(call, "where no attempt was left, Celery raised here, into the `try` around it; here the event has then failed")
         delay = self._delay(call, given)
-        self._made.needs.add("Retry")
-        self._edits.replace(statement, f"raise Retry({delay}){self._cause(statement, given.get('exc'))}")
+        self._edits.replace(statement, f"raise {self._own.use('Retry')}({delay}){self._cause(statement, given.get('exc'))}")
         if (limit := given.get("max_retries")) is not None:
             self._limit(call, limit)
         for option in sorted(name for name in given if name not in (None, "exc", "countdown", "eta", "max_retries", "throw")):
             self._decide(call, f"retry with {option}={text_of_expression(given[option])}: the event comes back to the queue it was in")
+
+    def _task_stands_for(self, call: ast.Call) -> None:
+        """The Celery task object is asked, as what it is asked stays."""
+        if isinstance(call.func, ast.Attribute):
+            self._edits.replace(call.func.value, self._own.use("celery_task"))
 
     def _statement(self, call: ast.Call) -> ast.stmt | None:
         """The statement that does nothing but ask for another attempt."""
@@ -151,9 +149,9 @@ class _Carrier:
     def _delay(self, call: ast.Call, given: dict[str | None, ast.expr]) -> str:
         countdown, eta = given.get("countdown"), given.get("eta")
         if eta is not None and not _is_none(eta):
-            self._made.needs.add("datetime")
             self._decide(call, "eta is taken as an aware time; a naive one was UTC to Celery")
-            return f"delay_s=({self._edits.of(eta)} - datetime.datetime.now(datetime.timezone.utc)).total_seconds()"
+            now = f"{self._own.use('datetime')}.datetime.now({self._own.use('datetime')}.timezone.utc)"
+            return f"delay_s=({self._edits.of(eta)} - {now}).total_seconds()"
         if countdown is not None and not _is_none(countdown):
             return f"delay_s={self._edits.of(countdown)}"
         return "" if self._delay_s is None else f"delay_s={self._delay_s}"
@@ -196,20 +194,21 @@ class _Carrier:
             requeue = [word.value for word in call.keywords if word.arg == "requeue"] + call.args[1:] if call else []
             again = bool(requeue) and not (isinstance(requeue[0], ast.Constant) and not requeue[0].value)
             reason = self._edits.of(call.args[0]) if call and call.args else '"rejected"'
-            self._made.needs.add("Retry" if again else "DoNotRetry")
             self._decide(
                 statement,
                 f"Reject {'sent the message back to its queue' if again else 'dropped the message'}; here the event "
                 f"{'is tried again' if again else 'fails for good'}",
             )
-            self._edits.replace(statement, f"raise Retry(delay_s=0, reason=str({reason}))" if again else f"raise DoNotRetry(str({reason}))")
+            raised_here = (
+                f"{self._own.use('Retry')}(delay_s=0, reason=str({reason}))" if again else f"{self._own.use('DoNotRetry')}(str({reason}))"
+            )
+            self._edits.replace(statement, f"raise {raised_here}")
 
     def _caught(self, caught: ast.expr) -> None:
         for expression in caught.elts if isinstance(caught, ast.Tuple) else [caught]:
             full = self._project.full_name(expression, self._inside) or ""
             if full == f"{_EXCEPTIONS}.Retry":
-                self._made.needs.add("Retry")
-                self._edits.replace(expression, "Retry")
+                self._edits.replace(expression, self._own.use("Retry"))
             elif full.rpartition(".")[2] in ("SoftTimeLimitExceeded", "MaxRetriesExceededError") and full.startswith(
                 ("celery", "billiard")
             ):
@@ -241,7 +240,7 @@ class _Carrier:
         parent, name = self._parents.get(id(node)), node.id
         if name in self._rebound:
             # An import would make a second variable, and rebind that one.
-            self._edits.replace(node, f"{CELERY_MODULE}.{name}")
+            self._edits.replace(node, f"{self._own.use('celery_module')}.{name}")
         elif name == "__name__":
             self._edits.replace(node, repr(self._place.module.name))
         elif name == self._self and isinstance(node.ctx, ast.Load):
@@ -249,8 +248,7 @@ class _Carrier:
         elif name == "super":
             self._super(parent)
         elif name == self._node.name and self._class is None and self._is_own_name(name):
-            self._edits.replace(node, CELERY_TASK)
-            self._made.uses_task = True
+            self._edits.replace(node, self._own.use("celery_task"))
 
     def _is_own_name(self, name: str) -> bool:
         names = self._inside.scopes[0]
@@ -261,21 +259,20 @@ class _Carrier:
             self._decide(node, f"request.{asked} is set: that changes what Celery does next, and nothing here", blocks=True)
         elif asked in ("id", "root_id", "correlation_id"):
             self._made.uses_context = True
-            self._edits.replace(node, f"({CONTEXT}.submission_id or {CONTEXT}.event.id)")
+            context = self._own.use("ctx")
+            self._edits.replace(node, f"({context}.submission_id or {context}.event.id)")
             if asked != "id":
                 self._decide(node, f"request.{asked}: the submission's own id stands here")
         elif asked == "retries":
             self._made.uses_context = True
-            self._edits.replace(node, f"({CONTEXT}.attempt - 1)")
+            self._edits.replace(node, f"({self._own.use('ctx')}.attempt - 1)")
         else:
             self._decide(node, f"request.{asked} has no counterpart in the runtime's context", blocks=True)
-            self._made.uses_task |= isinstance(node.value, ast.Attribute)
 
     def _bare_self(self, node: ast.Name, parent: ast.AST | None) -> None:
         if self._is_edited(node):
             return
-        self._made.uses_task = True
-        self._edits.replace(node, CELERY_TASK)
+        self._edits.replace(node, self._own.use("celery_task"))
         match parent:
             case ast.Attribute(attr="request" | "retry"):
                 return
@@ -310,14 +307,16 @@ class _Carrier:
 
     def _super(self, parent: ast.AST | None) -> None:
         if isinstance(parent, ast.Call) and not parent.args and self._class is not None:
-            self._made.uses_task = True
-            self._edits.replace(parent, f"super(type({CELERY_TASK}), {CELERY_TASK})")
+            task = self._own.use("celery_task")
+            self._edits.replace(parent, f"super(type({task}), {task})")
 
     def _dropped(self, call: ast.Call, why: str) -> None:
         self._decide(call, why)
         if isinstance(parent := self._parents.get(id(call)), ast.Expr):
             text = " ".join(text_of_expression(call).split())
             self._edits.replace(parent, f"pass  # TODO(migrate): was {text}")
+        else:
+            self._task_stands_for(call)
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dualrun.contracts import JsonValue
 from gateway.migrate.constant import text_of_expression
 from gateway.migrate.generate.decision import Decision
+from gateway.migrate.generate.needed import import_of
+from gateway.migrate.generate.own_name import OwnNames
 from gateway.migrate.maker import Option, Options
+from gateway.migrate.project import Place, Project
+from gateway.migrate.task_finder import TaskSource
 
 __all__ = ["Declaration", "declare"]
 
@@ -59,15 +65,16 @@ class Declaration:
     decisions: list[Decision] = field(default_factory=list)
 
 
-def declare(options: Options, values: Mapping[str, JsonValue], line: int, *, retries: bool) -> Declaration:
-    """The declaration for a task's options; `values` are those that are settled, `retries` whether the body asks for another attempt."""
+def declare(source: TaskSource, project: Project, own: OwnNames) -> Declaration:
+    """The declaration for a task's options."""
     made = Declaration()
+    options, values, line = source.options, source.task.options, source.task.line
     automatic = "autoretry_for" in options and values.get("autoretry_for") not in ([], None)
-    if automatic or retries:
-        _attempts(made, options, values, line)
+    if automatic or source.task.uses_self_retry:
+        _attempts(made, source, project, own)
     if automatic:
-        _automatic(made, options, values, line)
-    elif retries:
+        _automatic(made, source, project, own)
+    elif source.task.uses_self_retry:
         made.keywords["retry_delay_s"] = made.delay_s
     if not automatic:
         made.notes += [f"{name}: Celery ignores it without autoretry_for" for name in _BACKOFF if name in options]
@@ -81,13 +88,14 @@ def _text(option: Option) -> str:
     return text_of_expression(option.value)
 
 
-def _attempts(made: Declaration, options: Options, values: Mapping[str, JsonValue], line: int) -> None:
+def _attempts(made: Declaration, source: TaskSource, project: Project, own: OwnNames) -> None:
+    options, values, line = source.options, source.task.options, source.task.line
     keyed = values.get("retry_kwargs") if "autoretry_for" in options else None
     maximum: JsonValue = values.get("max_retries", _MAX_RETRIES)
     if isinstance(keyed, dict) and "max_retries" in keyed:
         maximum = keyed["max_retries"]
     if maximum is None:
-        made.keywords["max_attempts"] = "sys.maxsize"
+        made.keywords["max_attempts"] = f"{own.use('sys')}.maxsize"
     elif isinstance(maximum, int | float):
         made.keywords["max_attempts"] = str(max(0, int(maximum)) + 1)
     else:
@@ -102,10 +110,11 @@ def _attempts(made: Declaration, options: Options, values: Mapping[str, JsonValu
         )
 
 
-def _automatic(made: Declaration, options: Options, values: Mapping[str, JsonValue], line: int) -> None:
-    made.keywords["retry_on"] = _as_tuple(options["autoretry_for"].value)
+def _automatic(made: Declaration, source: TaskSource, project: Project, own: OwnNames) -> None:
+    options, values, line = source.options, source.task.options, source.task.line
+    made.keywords["retry_on"] = _as_tuple(options["autoretry_for"], project, own)
     if "dont_autoretry_for" in options:
-        made.dont_retry = _caught(options["dont_autoretry_for"].value)
+        made.dont_retry = _caught(options["dont_autoretry_for"], project, own)
     keyed = values.get("retry_kwargs")
     if isinstance(keyed, dict) and isinstance(keyed.get("countdown"), int | float):
         made.delay_s = str(keyed["countdown"])
@@ -137,24 +146,65 @@ def _waits(factor: int, most: int, retries: int) -> str:
     return f"({', '.join(map(str, waits))},)"
 
 
-def _as_tuple(expression: ast.expr) -> str:
-    """Exception classes as `isinstance` takes them."""
+def _as_tuple(option: Option, project: Project, own: OwnNames) -> str:
+    """Exception classes as `isinstance` takes them: Celery makes a tuple of what it is given, whatever that is."""
+    expression = option.value
     match expression:
-        case ast.Tuple() | ast.Name() | ast.Attribute():
-            return text_of_expression(expression) if isinstance(expression, ast.Tuple) else f"_errors({text_of_expression(expression)})"
-        case ast.List(elts=items) | ast.Set(elts=items):
-            return f"({''.join(f'{text_of_expression(item)}, ' for item in items)})"
-    return f"tuple({text_of_expression(expression)})"
+        case ast.Tuple() | ast.List() | ast.Set():
+            return _written(ast.Tuple(expression.elts, ast.Load()), option, own)
+    written = _written(expression, option, own)
+    if _is_class(option, project):
+        return f"({written},)"
+    return written if _is_tuple(option, project) else f"tuple({written})"
 
 
-def _caught(expression: ast.expr) -> str:
+def _caught(option: Option, project: Project, own: OwnNames) -> str:
     """Exception classes as `except` takes them."""
-    match expression:
+    match option.value:
         case ast.Tuple(elts=[only]) | ast.List(elts=[only]) | ast.Set(elts=[only]):
-            return text_of_expression(only)
-        case ast.Name() | ast.Attribute():
-            return text_of_expression(expression)
-    return _as_tuple(expression)
+            return _written(only, option, own)
+    return _written(option.value, option, own) if _is_class(option, project) else _as_tuple(option, project, own)
+
+
+def _is_class(option: Option, project: Project) -> bool:
+    full = project.full_name(option.value, option.place)
+    defined = project.definition(full) if full else None
+    named = option.value.id if isinstance(option.value, ast.Name) and full is None else ""
+    return defined is not None or isinstance(getattr(builtins, named, None), type)
+
+
+def _is_tuple(option: Option, project: Project) -> bool:
+    full = project.full_name(option.value, option.place)
+    values, _ = project.values(full) if full else ([], None)
+    return len(values) == 1 and isinstance(values[0], ast.Tuple)
+
+
+def _written(expression: ast.expr, option: Option, own: OwnNames) -> str:
+    """An option's expression where the task's function is: names of another module come from there."""
+    return _Borrowing(option.place, own).text_of(expression)
+
+
+class _Borrowing(ast.NodeTransformer):
+    """Puts what is imported for the purpose in place of another module's names."""
+
+    def __init__(self, place: Place, own: OwnNames) -> None:
+        self._place = place
+        self._own = own
+
+    def text_of(self, expression: ast.expr) -> str:
+        if self._place.module.text == self._own.text:
+            return ast.unparse(expression)
+        return ast.unparse(self.visit(ast.parse(ast.unparse(expression), mode="eval")))
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        needed = import_of(node.id, self._place)
+        if needed is None:
+            return node
+        statement = re.sub(rf"(?: as {node.id})?$", " as {}", needed.statement)
+        plain = re.fullmatch(r"import [\w.]+\.[\w.]+ as {}", statement)
+        return ast.Name(
+            self._own.add(f"option_{node.id}", node.id, f"option_{node.id}", needed.statement if plain else statement), ast.Load()
+        )
 
 
 def _time_limits(made: Declaration, options: Options, values: Mapping[str, JsonValue], line: int) -> None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from gateway.migrate.constant import text_of_expression
 from gateway.migrate.finding import Touch
-from gateway.migrate.generate.async_http import HELPER, can_be_async
-from gateway.migrate.generate.body import CELERY_MODULE, CELERY_TASK, CONTEXT, CarriedBody, carry_body
+from gateway.migrate.generate.async_http import can_be_async, helper
+from gateway.migrate.generate.body import CarriedBody, carry_body
 from gateway.migrate.generate.decision import Decision, blocks, todo
 from gateway.migrate.generate.declaration import Declaration, declare
 from gateway.migrate.generate.edit import Edits
-from gateway.migrate.generate.needed import free_names, import_of
+from gateway.migrate.generate.needed import BUILT_IN, Needed, free_names, import_of
+from gateway.migrate.generate.own_name import OwnNames, bound_names, own_imports
 from gateway.migrate.generate.payload import Payload, payload_of
 from gateway.migrate.name import FunctionNode, own_nodes
 from gateway.migrate.project import Project
@@ -26,18 +27,10 @@ __all__ = ["HandlerModule", "handler_module"]
 
 _NOT_BLOCKING = frozenset({"chance", "clock"})
 _MAX_ANCESTORS = 12
-_RUNTIME = ("Context", "DoNotRetry", "Retry", "handler")
-_STANDARD = {
-    "httpx": "import httpx",
-    "Any": "from typing import Any",
-    "Literal": "from typing import Literal",
-    "no_type_check": "from typing import no_type_check",
-    "asyncio": "import asyncio",
-    "datetime": "import datetime",
-    "decimal": "import decimal",
-    "uuid": "import uuid",
-    "sys": "import sys",
-}
+# Built-in names that generated source uses itself.
+_OWN_BUILT_IN = frozenset(
+    {"NotImplementedError", "bool", "bytes", "dict", "float", "int", "list", "object", "str", "super", "tuple", "type"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +81,24 @@ class _Builder:
         self._module_name = name
         self._function = _identifier(self._task.symbol.rpartition(".")[2] if source.class_name is None else _snake(self._task.symbol))
         self._decisions: list[Decision] = []
-        self._imports: set[str] = set()
+        self._own = OwnNames(source.place.module.text)
+        self._below = [Edits(source.place.module.text).of(decorator) for decorator in source.below]
+        self._own.add("celery_module", "celery_module", "event_celery_module", f"import {source.place.module.name} as {{}}")
+        self._handler = self._own.add("function", self._function, f"{self._function}_handler")
+        self._carried = self._own.add("carried", f"_{self._function}", f"_{self._function}_carried")
 
     def build(self) -> HandlerModule:
         if self._source.node is None:
             return self.unbuilt("the function this task runs is not in the scanned source")
         node = self._source.node
         bound = self._source.class_name is not None or self._task.options.get("bind") is True
-        declaration = declare(self._source.options, self._task.options, self._task.line, retries=self._task.uses_self_retry)
+        declaration = declare(self._source, self._project, self._own)
         backing_off = declaration.keywords.get("retry_delay_s") not in (None, declaration.delay_s)
         delay_s = declaration.delay_s if backing_off else None
-        body = carry_body(self._source, self._project, delay_s=delay_s, async_http=self._async_http)
+        body = carry_body(self._source, self._project, self._own, delay_s=delay_s, async_http=self._async_http)
         if self._async_http:
             self._decisions.append(Decision(self._task.line, "requests became httpx: other errors, headers and limits of its own"))
-        payload = payload_of(node, self._source.place, self._project, bound=bound)
+        payload = payload_of(node, self._source.place, self._project, self._own, bound=bound)
         if body.max_retries is not None and "max_attempts" in declaration.keywords:
             self._own_limit(declaration, body.max_retries)
         self._decisions += [*declaration.decisions, *payload.decisions, *body.decisions, *self._circumstances(node)]
@@ -111,8 +108,10 @@ class _Builder:
             bool(self._source.below) or starred or any(touch.kind not in _NOT_BLOCKING for touch in touched)
         )
         in_thread = in_thread and not self._async_http
-        code = self._code(declaration, payload, body, in_thread=in_thread) + (HELPER if self._async_http else "")
-        text = self._with_imports(code, body)
+        try:
+            text = self._text(declaration, payload, body, in_thread=in_thread)
+        except SyntaxError:
+            return self.unbuilt("what would be carried over is no Python that can be read here")
         return HandlerModule(
             self._source,
             self._module_name,
@@ -126,7 +125,7 @@ class _Builder:
         )
 
     def _own_limit(self, declaration: Declaration, limit: str) -> None:
-        attempts = "sys.maxsize" if limit == "None" else str(int(limit) + 1)
+        attempts = f"{self._own.use('sys')}.maxsize" if limit == "None" else str(int(limit) + 1)
         if "retry_on" in declaration.keywords and declaration.keywords["max_attempts"] != attempts:
             self._decisions.append(
                 Decision(self._task.line, "retry and autoretry_for have limits of their own: the runtime has one a handler", blocks=True)
@@ -180,112 +179,107 @@ class _Builder:
         return ", ".join(dict.fromkeys(text for text in [*own, *bases] if text))
 
     def _code(self, declaration: Declaration, payload: Payload, body: CarriedBody, *, in_thread: bool) -> str:
-        own = f"_{self._function}"
-        context = [f"{CONTEXT}: Context"] if body.uses_context else []
+        use = self._own.use
+        context = [f"{use('ctx')}: {use('Context')}"] if body.uses_context else []
         keyword_only = [*payload.keyword_only, *context]
         parameters = ", ".join([*payload.declared, *(["*", *keyword_only] if keyword_only else [])])
         keywords = "".join(f", {name}={value}" for name, value in declaration.keywords.items())
         returns = "object" if self._task.returns_value or self._source.below or self._task.is_async else "None"
         head = [todo(decision) for decision in sorted(self._decisions)]
         head += [f"# Not carried over, {note}" for note in declaration.notes]
-        head.append(f"@handler({self._task.name!r}{keywords})")
+        head.append(f"@{use('handler')}({self._task.name!r}{keywords})")
         # A float field would make 5.0 of the 5 that Celery passes on.
         exempt = "  # noqa: PYI041" if "int | float" in parameters else ""
-        head.append(f"async def {self._function}({parameters}) -> {returns}:{exempt}")
+        head.append(f"async def {self._handler}({parameters}) -> {returns}:{exempt}")
         head.append(f"    {self._docstring()}")
         if blocks(self._decisions):
             open_points = "; ".join(decision.text for decision in sorted(self._decisions) if decision.blocks)
             head.append(f"    raise NotImplementedError({open_points!r})")
         if not in_thread:
-            return self._guarded(head, body, declaration)
-        passed = ", ".join([*([CONTEXT] if body.uses_context else []), *payload.passed])
-        call = f"await asyncio.to_thread({own}{', ' if passed else ''}{passed})"
-        wrapped = [f"    return {call}" if returns == "object" else f"    {call}"]
-        if declaration.dont_retry is not None:
-            wrapped = [
-                "    try:",
-                *(f"    {line}" for line in wrapped),
-                f"    except {declaration.dont_retry} as error:",
-                "        raise DoNotRetry(str(error)) from error",
-            ]
-        carried = ", ".join([*([CONTEXT] if body.uses_context else []), *payload.carried])
-        below = [f"@{self._edited(decorator)}" for decorator in self._source.below]
-        return "\n".join([*head, *wrapped, "", "", "@no_type_check", *below, f"def {own}({carried}):", body.text])
+            return self._guarded(head, body.text, declaration)
+        passed = ", ".join([*([use("ctx")] if body.uses_context else []), *payload.passed])
+        call = f"await {use('asyncio')}.to_thread({self._carried}{', ' if passed else ''}{passed})"
+        wrapped = self._guarded([], f"    return {call}" if returns == "object" else f"    {call}", declaration)
+        carried = ", ".join([*([use("ctx")] if body.uses_context else []), *payload.carried])
+        below = [f"@{text}" for text in self._below]
+        function = ["", "", f"@{use('no_type_check')}", *below, f"def {self._carried}({carried}):", body.text]
+        return "\n".join([*head, wrapped, *function])
 
-    def _guarded(self, head: list[str], body: CarriedBody, declaration: Declaration) -> str:
+    def _guarded(self, head: list[str], text: str, declaration: Declaration) -> str:
         if declaration.dont_retry is None:
-            return "\n".join([*head, body.text])
-        inner = "\n".join(("    " + line) if line.strip() else line for line in body.text.splitlines())
-        return "\n".join(
-            [
-                *head,
-                "    try:",
-                inner,
-                f"    except {declaration.dont_retry} as error:",
-                "        raise DoNotRetry(str(error)) from error",
-                "",
-            ]
-        )
-
-    def _edited(self, expression: ast.expr) -> str:
-        return Edits(self._source.place.module.text).of(expression)
+            return "\n".join([*head, text])
+        inner = "\n".join(("    " + line) if line.strip() else line for line in text.splitlines())
+        error = self._own.use("error")
+        ended = f"        raise {self._own.use('DoNotRetry')}(str({error})) from {error}"
+        return "\n".join([*head, "    try:", inner, f"    except {declaration.dont_retry} as {error}:", ended, ""])
 
     def _docstring(self) -> str:
         return f'"""Carried over from `{self._task.symbol}` in {self._task.file}, line {self._task.line}."""'
 
-    def _with_imports(self, code: str, body: CarriedBody) -> str:
-        code = self._with_error_tuples(code)
-        try:
-            names = free_names(code)
-        except SyntaxError:
-            names = set()
-        names |= {name for name in ("Any", "Literal", "datetime", "decimal", "uuid", "Context") if re.search(rf"(?<![\w.]){name}\b", code)}
-        imports, stubs = [], []
-        for name in sorted(names):
-            if name == CELERY_TASK and body.uses_task:
-                imports.append(self._task_import())
-                continue
-            found = f"import {self._source.place.module.name} as {name}" if name == CELERY_MODULE else self._import(name)
-            if found is None:
-                stubs.append(name)
-            else:
-                imports.append(found)
-        if stubs:
-            imports.append(_STANDARD["Any"])
-            code = (
-                "\n".join(f"{name}: Any = ...  # TODO(migrate): bound where the task is defined; give it its value" for name in stubs)
-                + f"\n\n\n{code}"
-            )
-        return _file(self._task.name, list(dict.fromkeys(imports)), code)
+    def _text(self, declaration: Declaration, payload: Payload, body: CarriedBody, *, in_thread: bool) -> str:
+        """The whole file. Raises `SyntaxError`."""
+        more = helper(self._own) if self._async_http else ""
+        code = self._code(declaration, payload, body, in_thread=in_thread) + more
+        task = self._task_object() if self._own.use("celery_task") in code else []
+        missing = [name for name in sorted(self._names(code)) if name not in BUILT_IN and import_of(name, self._source.place) is None]
+        self._without(missing, declaration)
+        self._decisions += [
+            Decision(self._task.line, f"{name} is no built-in name in this module, and generated source takes it for one", blocks=True)
+            for name in sorted(self._names(code) & _OWN_BUILT_IN)
+        ]
+        code = self._code(declaration, payload, body, in_thread=in_thread) + more
+        imports, checked = self._imports(self._names(code) - set(missing))
+        if checked:
+            imports += [f"if {self._own.use('TYPE_CHECKING')}:", *(f"    {line}" for line in checked)]
+        stubs = [f"{name}: {self._own.use('Any')} = ..." for name in missing if name in self._names(code)]
+        text = "\n".join([*imports, "", *task, *stubs, "", "", code])
+        spelled, own = self._own.spell(text, self._same(code))
+        return _file(self._task.name, own, spelled)
 
-    def _with_error_tuples(self, code: str) -> str:
-        """`_errors(X)` is a class or a tuple of classes: what `autoretry_for=X` may be."""
-        if "_errors(" not in code:
-            return code
-        return re.sub(r"_errors\(([^()]*)\)", self._error_tuple, code)
+    def _names(self, code: str) -> set[str]:
+        """The task's own names in it, without built-in ones that its module leaves alone."""
+        names = {name for name in free_names(code) if not self._own.is_own(name)}
+        return {name for name in names if name not in BUILT_IN or import_of(name, self._source.place) is not None}
 
-    def _error_tuple(self, match: re.Match[str]) -> str:
-        expression = ast.parse(match[1], mode="eval").body
-        full = self._project.full_name(expression, self._source.place)
-        values, _ = self._project.values(full) if full else ([], None)
-        return match[1] if values else f"({match[1]},)"
+    def _without(self, missing: list[str], declaration: Declaration) -> None:
+        """Says what the source does not bind, and leaves out what would ask for it as soon as the handler is imported."""
+        self._decisions += [
+            Decision(self._task.line, f"{name} is bound where the task is defined, or nowhere: the handler needs its value", blocks=True)
+            for name in missing
+        ]
 
-    def _import(self, name: str) -> str | None:
-        own = _own_import(name)
-        found, _ = import_of(name, self._source.place)
-        if own is not None and (found is None or found.strip() == own or name in _RUNTIME):
-            return own
-        if found is not None:
-            return found
-        return own
+        def asks(text: str) -> bool:
+            return bool(free_names(text) & set(missing))
 
-    def _task_import(self) -> str:
-        module, symbol = self._source.place.module.name, self._task.symbol
-        if self._source.class_name is None:
-            return f"from {module} import {symbol.partition('.')[0]} as {CELERY_TASK}"
-        name = self._source.class_name.rpartition(".")[2]
-        module = self._source.class_name.rpartition(".")[0]
-        return f"from {module} import {name}\n\n{CELERY_TASK} = {name}()"
+        declaration.keywords = {name: text for name, text in declaration.keywords.items() if not asks(text)}
+        if declaration.dont_retry is not None and asks(declaration.dont_retry):
+            declaration.dont_retry = None
+        self._below = [text for text in self._below if not asks(text)]
+
+    def _imports(self, names: set[str]) -> tuple[list[str], list[str]]:
+        """The statements that bring the task's names, and those for type checkers alone."""
+        needed = [found for name in sorted(names) if (found := import_of(name, self._source.place)) is not None]
+        run = dict.fromkeys(found.statement for found in needed if not found.typing_only)
+        return list(run), list(dict.fromkeys(found.statement for found in needed if found.typing_only))
+
+    def _same(self, code: str) -> list[str]:
+        """The task's names that stand for what ours of that spelling would: one import serves both."""
+        bound = bound_names(ast.parse(code))
+        wanted = own_imports().items()
+        return [name for name, statement in wanted if name not in bound and import_of(name, self._source.place) == Needed(statement)]
+
+    def _task_object(self) -> list[str]:
+        """What binds `celery_task`."""
+        task, place = self._own.use("celery_task"), self._source.place
+        full = self._source.class_name or f"{place.module.name}.{self._task.symbol}"
+        module, path = self._project.split(full)
+        scopes = place.scopes[1:] if self._source.class_name is not None else place.scopes
+        if module is None or any(not scope.is_class for scope in scopes[:-1]):
+            self._decisions.append(Decision(self._task.line, "the Celery task object is made in a function, and only there", blocks=True))
+            return [f"{task}: {self._own.use('Any')} = ..."]
+        root = self._own.add("task_root", path[0], f"{path[0]}_task", f"from {module.name} import {path[0]} as {{}}")
+        made = "()" if self._source.class_name is not None else ""
+        return [f"{task} = {'.'.join([root, *path[1:]])}{made}"]
 
     def unbuilt(self, why: str) -> HandlerModule:
         """A handler that only says why there is none."""
@@ -293,7 +287,7 @@ class _Builder:
         code = [
             todo(decision),
             f"@handler({self._task.name!r})",
-            f"async def {self._function}() -> None:",
+            f"async def {_identifier(self._function)}() -> None:",
             f"    {self._docstring()}",
             f"    raise NotImplementedError({decision.text!r})",
         ]
@@ -307,13 +301,9 @@ def _file(task: str, imports: list[str], code: str) -> str:
     return "\n".join([f'"""Handler of `{_quoted(task)}`."""', "", "from __future__ import annotations", "", *imports, "", "", code])
 
 
-def _own_import(name: str) -> str | None:
-    return f"from event_handlers import {name}" if name in _RUNTIME else _STANDARD.get(name)
-
-
 def _identifier(name: str) -> str:
     cleaned = re.sub(r"\W", "_", name)
-    usable = cleaned.isidentifier() and not keyword.iskeyword(cleaned) and cleaned not in (*_RUNTIME, *_STANDARD)
+    usable = cleaned.isidentifier() and not keyword.iskeyword(cleaned) and cleaned not in (*own_imports(), *BUILT_IN)
     return cleaned if usable else f"{cleaned}_handler"
 
 
