@@ -15,7 +15,7 @@ import msgspec
 from dualrun import effects
 from dualrun.breakers import BreakerBoard
 from dualrun.contracts import Effect, Failure, JsonValue, Outcome, Side, SpanRecord, State, typed_json
-from dualrun.effects.answer_store import keep, look_up
+from dualrun.effects.answer_store import answers_dropped, keep, look_up
 from dualrun.effects.answers import Recording
 from dualrun.telemetry import execution_span
 from event_handlers.arrival import Arrival
@@ -51,6 +51,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     spans_dropped: int
     answers_dropped: int
     calls_unknown: int
+    calls_unanswered: int
     recording: Recording | None
     """What the outside answered, where a shadow will ask."""
     started_at: datetime
@@ -80,6 +81,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
             spans_dropped=self.spans_dropped,
             answers_dropped=self.answers_dropped,
             calls_unknown=self.calls_unknown,
+            calls_unanswered=self.calls_unanswered,
             attempts=arrival.attempt,
             retry_delays_s=arrival.retry_delays_s,
             queued_ms=arrival.queued_ms(self.started_at),
@@ -148,8 +150,9 @@ async def make_attempt(
         effects_dropped=run.effects_dropped if run is not None else 0,
         spans=trace.spans,
         spans_dropped=trace.dropped,
-        answers_dropped=run.answers_dropped if run is not None else 0,
+        answers_dropped=answers_dropped(run) if run is not None else 0,
         calls_unknown=run.calls_unknown if run is not None else 0,
+        calls_unanswered=run.calls_unanswered if run is not None else 0,
         recording=run.recorder.recording() if run is not None and run.recorder is not None else None,
         started_at=started_at,
         elapsed_ms=elapsed_ms,

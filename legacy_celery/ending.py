@@ -91,6 +91,7 @@ def outcome_of(
     canvas: tuple[str, ...] = (),
     answers_dropped: int = 0,
     calls_unknown: int = 0,
+    calls_unanswered: int = 0,
 ) -> Outcome:
     """The outcome of a submission on the legacy side. A run of 0 ms is one that never started, or died with its process."""
     started_at = ended_at - timedelta(milliseconds=elapsed_ms)
@@ -110,6 +111,7 @@ def outcome_of(
         canvas=canvas,
         answers_dropped=answers_dropped,
         calls_unknown=calls_unknown,
+        calls_unanswered=calls_unanswered,
         attempts=ticket.attempts,
         retry_delays_s=ticket.retry_delays_s,
         queued_ms=queued_ms,

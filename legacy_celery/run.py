@@ -18,7 +18,7 @@ from celery.exceptions import Reject
 from dualrun.contracts import Failure, Outcome, Side, State
 from dualrun.contracts.topology import HEADER_RETRY_DELAYS, retry_delays_with
 from dualrun.effects import Execution, execution
-from dualrun.effects.answer_store import keep, look_up
+from dualrun.effects.answer_store import answers_dropped, keep, look_up
 from dualrun.telemetry import ExecutionTrace, execution_span
 from legacy_celery.ending import Ending, ending_of, failure_of, outcome_of
 from legacy_celery.ticket import Ticket, moment_of, ticket_of
@@ -167,6 +167,7 @@ def _outcome(run: _Run, ending: Ending, ended_at: datetime, elapsed_ms: float) -
         spans=run.trace.spans if run.trace is not None else (),
         spans_dropped=run.trace.dropped if run.trace is not None else 0,
         canvas=tuple(sorted(run.execution.canvas)),
-        answers_dropped=run.execution.answers_dropped,
+        answers_dropped=answers_dropped(run.execution),
         calls_unknown=run.execution.calls_unknown,
+        calls_unanswered=run.execution.calls_unanswered,
     )

@@ -59,9 +59,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag
     spans: tuple[SpanRecord, ...] = ()
     spans_dropped: int = 0
     answers_dropped: int = 0
-    """Of an authority with a shadow: answers of the outside that could not be kept for it."""
+    """Of an authority with a shadow: answers of the outside that could not be kept for it, and recordings of earlier runs
+    that were lost."""
     calls_unknown: int = 0
     """Of a shadow that had answers: calls the authority never made, or not as often, or whose answer was not kept."""
+    calls_unanswered: int = 0
+    """Of a shadow: calls answered in place without the authority's answer, since nothing of what that was answered was known yet."""
     canvas: tuple[str, ...] = ()
     """What of Celery's canvas the run used to start its children: `chain`, `chord`, `group`, `link`, `link_error`."""
     attempts: int = 1

@@ -8,7 +8,7 @@ from dualrun.effects.answers import Answers, MemoryAnswers, Recording, Replay
 from dualrun.effects.execution import Execution
 from dualrun.settings import WorkerSettings
 
-__all__ = ["keep", "look_up"]
+__all__ = ["answers_dropped", "keep", "look_up"]
 
 
 @cache
@@ -24,6 +24,14 @@ def _store() -> Answers:
 def keep(submission_id: str, recording: Recording, *, attempt: int, is_last: bool) -> None:
     """An attempt of the authority's is over: keep what the outside answered it. Never raises."""
     _store().put(submission_id, recording, attempt=attempt, is_last=is_last)
+
+
+def answers_dropped(run: Execution) -> int:
+    """What the outcome of a run says was not kept for a shadow: its answers too large, and recordings of this process that were lost.
+
+    Those are lost after their outcome is written, so the next one of an authority with a shadow tells of them.
+    """
+    return run.answers_dropped + (0 if run.recorder is None else _store().take_lost())
 
 
 def look_up(run: Execution, attempt: int) -> None:

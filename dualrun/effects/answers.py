@@ -61,6 +61,10 @@ class Answers(Protocol):
         """Of the same attempt, or of the last where the authority needed no more; None while that has not ended, or none was kept."""
         ...
 
+    def take_lost(self) -> int:
+        """How many recordings could not be kept since this was asked last."""
+        ...
+
 
 class MemoryAnswers:
     """Recordings of this process alone, the newest thousand: for the embedded mode, where both sides run in one."""
@@ -80,6 +84,9 @@ class MemoryAnswers:
     def get(self, submission_id: str, attempt: int) -> Recording | None:
         last = self._last.get(submission_id, attempt)
         return self._recordings.get((submission_id, min(attempt, last)))
+
+    def take_lost(self) -> int:
+        return 0
 
 
 class Recorder:

@@ -41,6 +41,7 @@ class RedisAnswers:
         self._lock = threading.Lock()
         self.lost = 0
         """Recordings that could not be kept."""
+        self._told = 0
 
     def put(self, submission_id: str, recording: Recording, *, attempt: int, is_last: bool) -> None:
         fields: _Fields = {str(attempt): msgspec.json.encode(recording)}
@@ -67,6 +68,11 @@ class RedisAnswers:
         except (RedisError, msgspec.DecodeError):
             log.warning("answers_not_read", exc_info=True, extra={"submission_id": submission_id})
             return None
+
+    def take_lost(self) -> int:
+        with self._lock:
+            untold, self._told = self.lost - self._told, self.lost
+        return untold
 
     def _read(self, key: str, attempt: int) -> bytes | None:
         text, last = cast("list[bytes | None]", self._redis().hmget(key, [str(attempt), _LAST]))

@@ -50,6 +50,8 @@ def ask(run: Execution, kind: str, key: str, payload: object, *, reads: bool, de
     if answer is not None:
         return Asked(run.note(kind, key, payload, performed=False), False, answer)
     unknown = _unknown(run, reads=reads, declared=declared)
+    if run.replay is None and unknown is not Unknown.ALLOW:
+        run.answered_by_nothing()
     note = run.note(kind, key, payload, performed=unknown is Unknown.ALLOW)
     if unknown is Unknown.FAIL:
         note.failed("ShadowRefused")

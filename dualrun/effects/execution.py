@@ -83,6 +83,7 @@ class Execution:
         "_lock",
         "_notes",
         "_token",
+        "_unanswered",
         "canvas",
         "ended",
         "generated",
@@ -118,6 +119,7 @@ class Execution:
         self._at_end: list[Callable[[], None]] = []
         self._awaited_at_end: list[_Awaited] = []
         self._dropped = 0
+        self._unanswered = 0
         self._lock = threading.Lock()
         self._token: Token[Execution | None] | None = None
 
@@ -157,6 +159,16 @@ class Execution:
     def calls_unknown(self) -> int:
         """Calls of a shadow the authority was not answered; 0 where nothing is known of what that was answered."""
         return 0 if self.replay is None else self.replay.unknown
+
+    @property
+    def calls_unanswered(self) -> int:
+        """Calls of a shadow that were neither made nor given the authority's answer, since none of its answers were known."""
+        return self._unanswered
+
+    def answered_by_nothing(self) -> None:
+        """A call of a shadow is not made, and nothing is known of what its authority was answered."""
+        with self._lock:
+            self._unanswered += 1
 
     def at_end(self, then: Callable[[], None]) -> None:
         """Call `then` when the run is over, whatever became of it."""

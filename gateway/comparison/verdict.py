@@ -46,6 +46,9 @@ def compare_outcomes(
         if quick is not None:
             return quick, ()
     today = max(authority.ended_at, shadow.ended_at).astimezone(UTC).date()
+    unknown = _unknown_end(authority, shadow, Findings(rules, today), rules)
+    if unknown is not None:
+        return unknown
     literal = Findings(rules, today)
     mapped = _compare_all(authority, shadow, (ours, theirs), rules, literal)
     _tell(beside, literal)
@@ -59,6 +62,24 @@ def compare_outcomes(
     _compare_all(authority, shadow, canonical, rules, findings)
     _tell(beside, findings)
     return _judged(findings, True)
+
+
+def _unknown_end(
+    authority: Outcome, shadow: Outcome, findings: Findings, rules: TaskRules
+) -> tuple[Verdict, tuple[Difference, ...]] | None:
+    """A shadow whose calls were answered by nothing may end in another way for that alone, and all else follows from how it ended."""
+    if not shadow.calls_unanswered:
+        return None
+    _compare_states(authority, shadow, rules, findings)
+    if not findings or findings.verdict() is not Verdict.DIFFERENT_STATE:
+        return None
+    note = f"{_ending(shadow)}, after {shadow.calls_unanswered} calls without the authority's answers"
+    ends = Difference(aspect=Aspect.STATE, kind=DifferenceKind.INCOMPLETE, path="/state", authority=_ending(authority), shadow=note)
+    return Verdict.INCOMPLETE, (ends,)
+
+
+def _ending(outcome: Outcome) -> str:
+    return " ".join(filter(None, (outcome.state.value, _error_kind(outcome))))
 
 
 class _Beside(list[tuple[Aspect, DifferenceKind, str, JsonValue, JsonValue]]):

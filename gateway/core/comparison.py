@@ -51,7 +51,7 @@ class DifferenceKind(StrEnum):
     SPAN_STATUS = "span_status"
     SPAN_ORDER = "span_order"
     INCOMPLETE = "incomplete"
-    """Not all spans of a side are known: the traces were not compared."""
+    """Not all of a side is known there, so it was not compared."""
     TRUNCATED = "truncated"
     """The comparison stopped at a bound (depth, width, time): what lies beyond is not known to be equal."""
 
@@ -65,7 +65,8 @@ class Verdict(StrEnum):
     IGNORED = "ignored"
     """Differs only where a rule says it may."""
     INCOMPLETE = "incomplete"
-    """No difference in what could be compared, but the trace of a side is not complete: not known to be equal."""
+    """No difference in what could be compared, but not all could be: spans or effects are lost, or the shadow lacked its authority's
+    answers and so could not end as that did. Not known to be equal."""
     CANCELLED = "cancelled"
     """A side was told to give it up, and did: there is nothing to compare, and it speaks neither for nor against a side."""
     DIFFERENT_TRACE = "different_trace"
@@ -145,3 +146,5 @@ class Comparison:
     """Answers the authority got that could not be kept for the shadow. Counted, not stored."""
     calls_unknown: int = 0
     """Calls of the shadow the authority never made. Counted, not stored."""
+    calls_unanswered: int = 0
+    """Calls of the shadow that were answered before anything of the authority's answers was known. Counted, not stored."""

@@ -76,6 +76,7 @@ def _comparison(pair: Pair, judged: Judgement, absent: list[Role], now: datetime
         # Of whole pairs only: one that is missing first and late then would count twice.
         answers_dropped=authority.answers_dropped if authority and shadow else 0,
         calls_unknown=shadow.calls_unknown if authority and shadow else 0,
+        calls_unanswered=shadow.calls_unanswered if authority and shadow else 0,
     )
 
 

@@ -72,6 +72,7 @@ class _Observed:
     services: Collection[str]
     callers: Mapping[CallerAct, int] | None
     ran_again: int
+    shadows: Sequence[Outcome]
 
 
 def examine(
@@ -91,7 +92,9 @@ def examine(
     not known; `ran_again` how often work that had ended ran once more.
     """
     authorities = [view.authority for view in views if view.authority is not None]
-    seen = _Observed([view.submission for view in views], authorities, served, deadline_s, max_body_bytes, services, callers, ran_again)
+    shadows = [view.shadow for view in views if view.shadow is not None]
+    submissions = [view.submission for view in views]
+    seen = _Observed(submissions, authorities, served, deadline_s, max_body_bytes, services, callers, ran_again, shadows)
     looks = (*_OF_MESSAGES, *_OF_RUNS, *_OF_CALLERS)
     findings = tuple(finding for look in looks for finding in look(seen))
     safety, because = _fitting(views)
@@ -190,6 +193,15 @@ def _run_time(seen: _Observed) -> Iterator[Finding]:
         yield Finding(what="run time", level=Level.WATCH, seen=f"{longest_s / 60:.0f} min", do=do)
     else:
         yield Finding(what="run time", level=Level.FINE, seen=f"{longest_s:.3g} s at most")
+
+
+def _answers(seen: _Observed) -> Iterator[Finding]:
+    early = sum(one.calls_unanswered > 0 for one in seen.shadows)
+    if early:
+        longest_s = max((one.elapsed_ms for one in seen.authorities), default=0.0) / 1e3
+        do = f"give the flag a shadow_delay_s above the {longest_s:.3g} s its longest run took, queueing added"
+        told = f"{early} of {len(seen.shadows)} shadows made calls before their authority's answers were there"
+        yield Finding(what="answers", level=Level.WATCH, seen=told, do=do)
 
 
 def _limits(seen: _Observed) -> Iterator[Finding]:
@@ -294,7 +306,7 @@ def _children(seen: _Observed) -> Iterator[Finding]:
 
 _Look = Callable[[_Observed], Iterator[Finding]]
 _OF_MESSAGES: tuple[_Look, ...] = (_traffic, _handler, _services, _serializer, _arguments, _values, _sizes)
-_OF_RUNS: tuple[_Look, ...] = (_run_time, _limits, _schedules, _retries, _canvas, _children)
+_OF_RUNS: tuple[_Look, ...] = (_run_time, _answers, _limits, _schedules, _retries, _canvas, _children)
 _OF_CALLERS: tuple[_Look, ...] = (_results, _duplicates)
 
 

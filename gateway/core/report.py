@@ -143,6 +143,8 @@ class TaskReport:
     """Answers the authority got that could not be kept for its shadow, of all time."""
     calls_unknown: int = 0
     """Calls of shadows their authority never made, of all time."""
+    calls_unanswered: int = 0
+    """Calls of shadows that were answered before anything of their authority's answers was known, of all time."""
     ran_again: int = 0
     """Outcomes of a second run of what had ended before, of all time: the first one counts."""
 

@@ -28,7 +28,7 @@ from gateway.ledger.report_query import (
 )
 from gateway.ledger.rows import cohort_hash, comparison_from
 from gateway.ledger.scope import of_task
-from gateway.ledger.tally import DROPPED, RAN_AGAIN, UNKNOWN
+from gateway.ledger.tally import DROPPED, RAN_AGAIN, UNANSWERED, UNKNOWN
 from gateway.ledger.totals import as_said, report_by_key
 
 __all__ = ["read_report", "read_report_by_key"]
@@ -53,6 +53,7 @@ async def read_report(connection: AsyncConnection, scope: ReportScope, now: date
             by_skew=tuple(by_skew.get(report.task, ())),
             answers_dropped=answers.get((report.task, DROPPED), 0),
             calls_unknown=answers.get((report.task, UNKNOWN), 0),
+            calls_unanswered=answers.get((report.task, UNANSWERED), 0),
             ran_again=answers.get((report.task, RAN_AGAIN), 0),
         )
         for report in reports

@@ -25,6 +25,7 @@ __all__ = [
     "RAN_AGAIN",
     "RATIO",
     "SAMPLES_KEPT",
+    "UNANSWERED",
     "UNKNOWN",
     "ActivityKey",
     "GroupHour",
@@ -41,7 +42,7 @@ __all__ = [
 
 SAMPLES_KEPT = 5
 RATIO = "ratio"
-DROPPED, UNKNOWN = "dropped", "unknown"
+DROPPED, UNKNOWN, UNANSWERED = "dropped", "unknown", "unanswered"
 RAN_AGAIN = "ran_again"
 _AT_MOST = 1_000_000
 """Of one pair: a number a worker makes up must not fill the counter."""
@@ -93,7 +94,7 @@ class Tally:
     controls: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Task and fingerprint; an empty one counts the pairs."""
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Task, and `DROPPED` answers or `UNKNOWN` calls."""
+    """Task, and `DROPPED` answers, `UNKNOWN` or `UNANSWERED` calls."""
     matches: Counter[ActivityKey] = field(default_factory=Counter)
     """Pairs that are the same, and that are different."""
 
@@ -107,7 +108,8 @@ def tally(stored: Iterable[Comparison], replaced: Iterable[Comparison]) -> Tally
             continue
         _add_latencies(total, comparison)
         _add_nodes(total, comparison)
-        for what, n in ((DROPPED, comparison.answers_dropped), (UNKNOWN, comparison.calls_unknown)):
+        answers = (DROPPED, comparison.answers_dropped), (UNKNOWN, comparison.calls_unknown), (UNANSWERED, comparison.calls_unanswered)
+        for what, n in answers:
             if n > 0:
                 total.answers[comparison.task, what] += min(n, _AT_MOST)
         bin_ = ratio_bin(comparison)

@@ -16,7 +16,7 @@ from gateway.core.report import KEY_PAIRS, TREND_HOURS, DifferenceGroup, ReportS
 from gateway.core.sketch import Sketch
 from gateway.core.skew import SkewCount
 from gateway.core.triage import TriageNote, TriageState
-from gateway.ledger.tally import DROPPED, RAN_AGAIN, UNKNOWN, GroupHour, GroupKey, GroupTally, Tally, slot_for, tally
+from gateway.ledger.tally import DROPPED, RAN_AGAIN, UNANSWERED, UNKNOWN, GroupHour, GroupKey, GroupTally, Tally, slot_for, tally
 
 __all__ = ["Said", "Totals", "as_said", "report_by_key", "skew_counts", "within"]
 
@@ -164,6 +164,7 @@ class Totals:
             nodes=tuple(nodes_of(nodes)),
             answers_dropped=self._tally.answers[task, DROPPED],
             calls_unknown=self._tally.answers[task, UNKNOWN],
+            calls_unanswered=self._tally.answers[task, UNANSWERED],
             ran_again=self._tally.answers[task, RAN_AGAIN],
         )
 

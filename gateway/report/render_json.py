@@ -58,6 +58,7 @@ def _task(task: TaskSummary) -> JsonObject:
         "cohorts": report.cohorts,
         "nodes": [_node(node) for node in report.nodes],
         "calls_unknown": report.calls_unknown,
+        "calls_unanswered": report.calls_unanswered,
         "answers_dropped": report.answers_dropped,
         "ran_again": report.ran_again,
         "control_runs": report.controls.get("", 0),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.core.comparison import Verdict
+from gateway.core.comparison import DifferenceKind, Verdict
 from gateway.core.evidence import clean_runs_needed, mismatch_bound
 from gateway.core.report import TaskReport
 from gateway.core.triage import TriageState
@@ -60,11 +60,15 @@ def _harm(task: TaskReport) -> Iterator[str]:
 
 def _doubts(task: TaskReport) -> Iterator[str]:
     yield from (f"{VERDICTS[verdict]} in {_submissions(task.counts[verdict])}" for verdict in _STRANGE if task.counts.get(verdict))
-    late_and_different = task.counts.get(Verdict.LATE) and any(group.ignored_by is None for group in task.groups)
+    late_and_different = task.counts.get(Verdict.LATE) and any(
+        group.ignored_by is None and group.kind is not DifferenceKind.INCOMPLETE for group in task.groups
+    )
     for verdict in (Verdict.MISSING, Verdict.LATE, Verdict.INCOMPLETE):
         if task.counts.get(verdict):
             differs = ", and some of them differ" if verdict is Verdict.LATE and late_and_different and not task.different else ""
-            yield f"{VERDICTS[verdict]} in {_submissions(task.counts[verdict])}{differs}"
+            early = verdict is Verdict.INCOMPLETE and task.calls_unanswered
+            remedy = ", and shadows ran before their authority's answers were there: give the flag a shadow_delay_s" if early else ""
+            yield f"{VERDICTS[verdict]} in {_submissions(task.counts[verdict])}{differs}{remedy}"
     if not task.compared:
         yield "nothing has been compared yet"
     elif mismatch_bound(task.different, task.compared) > PROVEN_BELOW and not task.different:

@@ -89,6 +89,8 @@ class TaskSummary:
         unknown, dropped = self.report.calls_unknown, self.report.answers_dropped
         said = [f"shadows made {counted(unknown)} call{'' if unknown == 1 else 's'} the authority never made"] if unknown else []
         said += [f"{counted(dropped)} answer{' was' if dropped == 1 else 's were'} not kept for them"] if dropped else []
+        early = self.report.calls_unanswered
+        said += [_too_early(early)] if early else []
         again = self.report.ran_again
         said += [f"{counted(again)} run{' was' if again == 1 else 's were'} of work that had ended before"] if again else []
         return f"Of all time: {'; '.join(said)}." if said else ""
@@ -102,6 +104,14 @@ class ReportSummary:
     headline: str
     tone: Tone
     tasks: tuple[TaskSummary, ...]
+
+
+def _too_early(calls: int) -> str:
+    one = calls == 1
+    text = (
+        f"{counted(calls)} call{'' if one else 's'} of shadows {'was' if one else 'were'} answered in place without the authority's answer"
+    )
+    return f"{text}, which was not there yet: give the flag a shadow_delay_s longer than the task runs"
 
 
 def summarise(report: ShadowReport) -> ReportSummary:
@@ -185,7 +195,7 @@ def _headline(task: TaskReport, tone: Tone) -> str:
             text = f"The same in all {compared}."
     absent, incomplete = _absent(task), _incomplete(task)
     text += f" An outcome was missing or late in {counted(absent)}." if absent else ""
-    text += f" A trace was incomplete in {counted(incomplete)}." if incomplete else ""
+    text += f" Not all could be compared in {counted(incomplete)}." if incomplete else ""
     cancelled = task.counts.get(Verdict.CANCELLED, 0)
     return text + (f" {counted(cancelled)} cancelled: not compared." if cancelled else "")
 
@@ -204,7 +214,9 @@ def _incomplete(task: TaskReport) -> int:
 
 
 def _different_though_late(task: TaskReport) -> bool:
-    return any(group.ignored_by is None for group in task.groups)
+    return bool(task.counts.get(Verdict.LATE)) and any(
+        group.ignored_by is None and group.kind is not DifferenceKind.INCOMPLETE for group in task.groups
+    )
 
 
 def _overall(tasks: list[TaskSummary]) -> str:

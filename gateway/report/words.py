@@ -25,7 +25,7 @@ VERDICTS: Mapping[Verdict, str] = {
     Verdict.EQUAL: "equal",
     Verdict.EQUAL_AFTER_NORMALISE: "equal but for generated ids and times",
     Verdict.IGNORED: "different only where a rule allows it",
-    Verdict.INCOMPLETE: "no difference, but a trace is incomplete",
+    Verdict.INCOMPLETE: "no difference, but not all could be compared",
     Verdict.CANCELLED: "cancelled on a side",
     Verdict.DIFFERENT_TRACE: "done in another way",
     Verdict.DIFFERENT_SCHEDULE: "other attempts, or at other times",
@@ -57,7 +57,7 @@ DIFFERENCES: Mapping[DifferenceKind, str] = {
     DifferenceKind.SPAN_N_PLUS_ONE: "The shadow makes a call once for each item (N+1)",
     DifferenceKind.SPAN_STATUS: "A step fails on one side only",
     DifferenceKind.SPAN_ORDER: "The shadow makes its calls in another order",
-    DifferenceKind.INCOMPLETE: "The trace of a side is incomplete, so the traces were not compared",
+    DifferenceKind.INCOMPLETE: "Not all of a side is known here, so it was not compared",
     DifferenceKind.TRUNCATED: "The comparison was cut short here: what lies beyond is not known to be equal",
 }
 

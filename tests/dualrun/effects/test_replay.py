@@ -18,7 +18,7 @@ from dualrun.broker.memory import MemoryBroker
 from dualrun.contracts import Event, JsonValue, Outcome, Role, Safety, Side, headers_of
 from dualrun.contracts.topology import HEADER_ROLE, HEADER_SAFETY, HEADER_SHADOWED, HEADER_SUBMISSION_ID
 from dualrun.contracts.words import Unknown
-from dualrun.effects import Execution, current_execution, effect, execution
+from dualrun.effects import Execution, answer_store, current_execution, effect, execution
 from dualrun.effects.answers import ANSWER_MAX_BYTES, Answer, Answers, MemoryAnswers, Recorder, Recording, Replay
 from dualrun.effects.answers_redis import RedisAnswers
 from dualrun.effects.asking import ask, set_unknown
@@ -117,6 +117,35 @@ def test_a_shadow_does_not_fail_for_a_call_the_authority_may_have_made(recording
     run = _shadow_of(Safety.PURE, recording)
     assert _becomes_of_a_call(run, reads=True) is Unknown.ALLOW
     assert _becomes_of_a_call(run, reads=False) is Unknown.STUB
+
+
+def test_a_call_answered_before_anything_of_the_authoritys_is_known_is_counted_and_one_that_is_made_is_not() -> None:
+    run = _shadow_of(Safety.SANDBOXED, None)
+    assert _becomes_of_a_call(run, reads=False) is Unknown.STUB
+    assert _becomes_of_a_call(run, reads=True) is Unknown.ALLOW
+    assert run.calls_unanswered == 1
+    known = _shadow_of(Safety.SANDBOXED, Recording())
+    _becomes_of_a_call(known, reads=False)
+    assert known.calls_unanswered == 0
+
+
+def test_the_outcome_after_a_lost_recording_tells_of_it_once() -> None:
+    lost = 3
+    store = RedisAnswers("redis://127.0.0.1:1/0", "p:")
+    store.lost = lost
+    assert [store.take_lost(), store.take_lost()] == [lost, 0]
+
+
+async def test_recordings_the_store_lost_reach_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RedisAnswers("redis://127.0.0.1:1/0", "p:")
+    monkeypatch.setattr(answer_store, "_store", lambda: store)
+    outcomes: list[Outcome] = []
+    runs = Runs(outcomes.append)
+    for n in (1, 2):
+        runs.began(str(n), {HEADER_SUBMISSION_ID: str(n), "task": "t", HEADER_SHADOWED: "1", HEADER_ROLE: "authority"})
+        runs.ended(str(n), "SUCCESS", None)
+        await becomes(partial(asyncio.to_thread, getattr, store, "lost"), n)
+    assert [one.answers_dropped for one in outcomes] == [0, 1]
 
 
 async def test_an_error_of_the_authoritys_leaves_its_recording_incomplete() -> None:
@@ -272,6 +301,17 @@ def test_an_outcome_tells_which_answers_were_not_kept_and_which_calls_are_unknow
     _take_answer()
     runs.ended(task_id, "SUCCESS", None)
     assert [(one.answers_dropped, one.calls_unknown) for one in outcomes] == [(1, 0), (0, 1)]
+
+
+def test_a_shadow_ahead_of_its_authority_says_so_in_its_outcome() -> None:
+    outcomes: list[Outcome] = []
+    runs = Runs(outcomes.append)
+    runs.began("1", {HEADER_SUBMISSION_ID: str(uuid.uuid4()), "task": "t", HEADER_ROLE: "shadow"})
+    run = current_execution()
+    assert run is not None
+    ask(run, "http", "POST a", None, reads=False)
+    runs.ended("1", "SUCCESS", None)
+    assert [(one.calls_unanswered, one.calls_unknown) for one in outcomes] == [(1, 0)]
 
 
 async def test_an_event_handler_is_given_what_the_legacy_worker_was_answered(web: Web) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from dualrun.contracts import Effect, Role, Side, State
+from dualrun.contracts import Effect, Outcome, Role, Side, State
 from gateway.comparison import TaskRules, compare_outcomes
-from gateway.core.comparison import Aspect, Verdict
+from gateway.core.comparison import Aspect, DifferenceKind, Verdict
 from tests.support.comparing import an_outcome, found
 
 MAPPED = TaskRules(errors={"HTTPError": "HTTPStatusError"})
@@ -42,6 +43,27 @@ def test_values_are_compared_only_where_both_succeeded() -> None:
 def test_failing_the_same_way_is_equal_whatever_the_message() -> None:
     ours, theirs = an_outcome(Role.AUTHORITY, error="OutOfStock"), an_outcome(Role.SHADOW, error="OutOfStock")
     assert compare_outcomes(ours, theirs, TaskRules()) == (Verdict.EQUAL, ())
+
+
+def _ahead(outcome: Outcome) -> Outcome:
+    return msgspec.structs.replace(outcome, calls_unanswered=2)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(None, "KeyError"), ("Declined", None), ("Declined", "KeyError")])
+def test_a_shadow_that_lacked_the_answers_is_not_held_to_its_end(ours: str | None, theirs: str | None) -> None:
+    authority = an_outcome(Role.AUTHORITY, {"a": 1}, error=ours, effects=[MAIL])
+    shadow = an_outcome(Role.SHADOW, {"a": 2}, error=theirs)
+    assert compare_outcomes(authority, shadow, TaskRules())[0] is Verdict.DIFFERENT_STATE
+    verdict, differences = compare_outcomes(authority, _ahead(shadow), TaskRules())
+    assert verdict is Verdict.INCOMPLETE
+    assert [(one.kind, one.path) for one in differences] == [(DifferenceKind.INCOMPLETE, "/state")]
+
+
+def test_a_shadow_that_lacked_the_answers_and_ended_alike_is_compared_as_any() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, 1, effects=[MAIL]), _ahead(an_outcome(Role.SHADOW, 1, effects=[MAIL]))
+    assert compare_outcomes(ours, theirs, TaskRules()) == (Verdict.EQUAL, ())
+    assert compare_outcomes(ours, msgspec.structs.replace(theirs, value=2), TaskRules())[0] is Verdict.DIFFERENT_VALUE
+    assert compare_outcomes(ours, msgspec.structs.replace(theirs, effects=()), TaskRules())[0] is Verdict.DIFFERENT_EFFECT
 
 
 def test_messages_are_compared_where_a_rule_asks_for_it() -> None:

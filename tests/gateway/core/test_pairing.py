@@ -171,10 +171,10 @@ def test_answers_a_shadow_went_without_are_told_of_whole_pairs_only() -> None:
     authority, shadow = pair.outcomes[Role.AUTHORITY], pair.outcomes[Role.SHADOW]
     outcomes = {
         Role.AUTHORITY: msgspec.structs.replace(authority, answers_dropped=2),
-        Role.SHADOW: msgspec.structs.replace(shadow, calls_unknown=3),
+        Role.SHADOW: msgspec.structs.replace(shadow, calls_unknown=3, calls_unanswered=4),
     }
     whole = judge(replace(pair, outcomes=outcomes), TOO_LATE)
     half = judge(replace(pair, outcomes={Role.AUTHORITY: outcomes[Role.AUTHORITY]}, arrived_at={Role.AUTHORITY: IN_TIME}), TOO_LATE)
     assert whole is not None
     assert half is not None
-    assert [(one.answers_dropped, one.calls_unknown) for one in (whole, half)] == [(2, 3), (0, 0)]
+    assert [(one.answers_dropped, one.calls_unknown, one.calls_unanswered) for one in (whole, half)] == [(2, 3, 4), (0, 0, 0)]

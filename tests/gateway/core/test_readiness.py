@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
@@ -40,6 +41,15 @@ def examined(
         callers=callers or {},
         ran_again=ran_again,
     )
+
+
+def test_a_shadow_ahead_of_its_authoritys_answers_is_told_what_delay_it_needs() -> None:
+    view = a_view(elapsed_ms=2_500.0)
+    ahead = msgspec.structs.replace(an_outcome(role=Role.SHADOW), calls_unanswered=1)
+    assert level(examined(*[replace(view, shadow=an_outcome(role=Role.SHADOW))] * 40), "answers") is None
+    finding = next(one for one in examined(*[replace(view, shadow=ahead)] * 40).findings if one.what == "answers")
+    assert finding.level is Level.WATCH
+    assert "shadow_delay_s above the 2.5 s" in finding.do
 
 
 def level(readiness: Readiness, what: str) -> Level | None:

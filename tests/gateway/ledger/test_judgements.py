@@ -168,8 +168,8 @@ async def test_control_runs_count_as_noise_and_as_nothing_else(ledger: Ledger) -
 
 
 async def test_answers_and_unknown_calls_are_counted_once_a_pair(ledger: Ledger) -> None:
-    counted = replace(a_comparison("s1", Verdict.EQUAL), answers_dropped=2, calls_unknown=3)
+    counted = replace(a_comparison("s1", Verdict.EQUAL), answers_dropped=2, calls_unknown=3, calls_unanswered=4)
     await ledger.writer.store([counted])
     await ledger.writer.store([counted, replace(counted, submission_id="s2"), replace(counted, submission_id="s3", control=True)])
     task = await task_of(ledger)
-    assert (task.answers_dropped, task.calls_unknown) == (4, 6)
+    assert (task.answers_dropped, task.calls_unknown, task.calls_unanswered) == (4, 6, 8)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.comparison import Verdict
+from gateway.core.comparison import DifferenceKind, Verdict
 from gateway.core.triage import TriageState
 from gateway.report.standing import Standing, advice_on
 from tests.support.reports import a_group, a_task
@@ -18,13 +18,20 @@ from tests.support.reports import a_group, a_task
         ({Verdict.EQUAL: 299}, "Ready because no difference in 299 submissions."),
         ({}, "Hold because nothing has been compared yet."),
         ({Verdict.EQUAL: 1_000, Verdict.MISSING: 2}, "Hold because an outcome is missing in 2 submissions."),
-        ({Verdict.EQUAL: 1_000, Verdict.INCOMPLETE: 1}, "Hold because no difference, but a trace is incomplete in 1 submission."),
+        ({Verdict.EQUAL: 1_000, Verdict.INCOMPLETE: 1}, "Hold because no difference, but not all could be compared in 1 submission."),
         ({Verdict.EQUAL: 1_000, Verdict.DIFFERENT_TRACE: 3}, "Hold because done in another way in 3 submissions."),
         ({Verdict.EQUAL: 9, Verdict.DIFFERENT_EFFECT: 1}, "Not safe because other effects in 1 submission."),
     ],
 )
 def test_the_advice_names_its_reason(counts: dict[Verdict, int], text: str) -> None:
     assert advice_on(a_task("t", counts)).text == text
+
+
+def test_shadows_ahead_of_their_authority_are_held_with_what_to_do() -> None:
+    early = a_task("t", {Verdict.EQUAL: 1_000, Verdict.INCOMPLETE: 3}, a_group("/state", kind=DifferenceKind.INCOMPLETE))
+    advice = advice_on(replace(early, calls_unanswered=5))
+    assert advice.standing is Standing.HOLD
+    assert "give the flag a shadow_delay_s" in advice.text
 
 
 def test_too_few_comparisons_say_how_many_more_it_takes() -> None:

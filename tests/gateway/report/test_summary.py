@@ -117,6 +117,17 @@ def test_text_that_hides_or_reorders_itself_is_spelled_out() -> None:
     assert visible("a\x00b\u202ec\u2066\nd\x1b[31m") == "a\\u0000b\\u202ec\\u2066\nd\\u001b[31m"
 
 
+def test_what_could_not_be_compared_is_no_difference_that_came_late() -> None:
+    task = a_task("t", {Verdict.EQUAL: 5, Verdict.INCOMPLETE: 1}, a_group("/state", kind=DifferenceKind.INCOMPLETE))
+    assert summarise(a_report(task)).tasks[0].tone is Tone.INCOMPLETE
+
+
+def test_a_report_says_that_shadows_ran_too_early_and_what_helps() -> None:
+    told = summarise(a_report(replace(a_task("t", {Verdict.EQUAL: 5}), calls_unanswered=1))).tasks[0].answers_in_words
+    assert "1 call of shadows was answered in place without the authority's answer" in told
+    assert "shadow_delay_s" in told
+
+
 def test_a_report_says_which_answers_shadows_went_without() -> None:
     task = a_task("t", {Verdict.EQUAL: 5})
     assert summarise(a_report(task)).tasks[0].answers_in_words == ""
