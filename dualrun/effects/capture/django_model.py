@@ -13,6 +13,7 @@ from dualrun.effects.execution import current_execution
 __all__ = ["patch"]
 
 _LOADED = "_dualrun_loaded"
+_UNREAD = object()
 
 
 def patch(library: ModuleType) -> None:
@@ -44,10 +45,8 @@ def _refreshing(refresh: Callable[..., None]) -> Callable[..., None]:
         # Which fields are read anew is Django's to say: those it sets.
         before = dict(vars(self))
         refresh(self, *args, **kwargs)
-        vars(self)[_LOADED] = {
-            **known,
-            **{name: value for name, value in vars(self).items() if name in known and value is not before[name]},
-        }
+        read = {name: value for name, value in vars(self).items() if name in known and value is not before.get(name, _UNREAD)}
+        setattr(self._state, _LOADED, {**known, **read})
 
     return refreshing
 

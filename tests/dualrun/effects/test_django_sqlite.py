@@ -44,3 +44,29 @@ def test_a_shadow_may_create_save_and_delete_with_and_without_a_transaction(role
     with closing(sqlite3.connect(file)) as connection:
         stored = [id_ for (id_,) in connection.execute("SELECT id FROM orders ORDER BY id")]
     assert stored == ([1, 3, 4, 5] if role is Role.AUTHORITY else [1])
+
+
+def test_a_row_read_anew_is_known_as_it_is_now(file: Path) -> None:
+    with running(Role.AUTHORITY) as run:
+        order = DjangoOrder.objects.get(id=1)
+        DjangoOrder.objects.filter(id=1).update(status="paid elsewhere")
+        order.refresh_from_db()
+        order.status = "new"
+        order.save()
+        order.note = "n"
+        order.save()
+        assert not [name for name in vars(order) if "dualrun" in name]
+    assert [effect.payload for effect in run.effects] == [
+        {"set": {"status": "paid elsewhere"}},
+        {"set": {"status": "new"}},
+        {"set": {"note": "n"}},
+    ]
+
+
+def test_a_column_that_was_left_out_is_read_when_the_row_is(file: Path) -> None:
+    with running(Role.AUTHORITY) as run:
+        order = DjangoOrder.objects.defer("note").get(id=1)
+        order.refresh_from_db()
+        order.status = "paid"
+        order.save()
+    assert [effect.payload for effect in run.effects] == [{"set": {"status": "paid"}}]
