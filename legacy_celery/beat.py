@@ -46,12 +46,19 @@ class ThroughGateway(Scheduler):  # type: ignore[misc]  # celery has no types
         super().__init__(app, *args, **options)
 
     def setup_schedule(self) -> None:
-        """As the scheduler's own. Raises `ImproperlyConfigured` for an entry of the settings that asks for more than can be carried."""
+        """As the scheduler's own. Raises `ImproperlyConfigured` for an entry of the settings that asks for more than can be carried.
+
+        One that is kept elsewhere, in a database, is an error in the log, now and at each of its ticks: the others go on.
+        """
         for name, entry in self.app.conf.beat_schedule.items():
             refused = options_not_carried(entry.get("options") or {})
             if refused:
                 raise ImproperlyConfigured(str(OptionNotCarried(name, refused)))
         super().setup_schedule()
+        for entry in self.schedule.values():
+            refused = options_not_carried(entry.options)
+            if refused and not entry.task.startswith(_CELERYS_OWN):
+                log.error("beat_entry_refused %s", OptionNotCarried(entry.name, refused))
 
     def tick(self, *args: Any, **options: Any) -> float:  # noqa: ANN401 - celery's own arguments
         """As the scheduler's own, and what waits is tried again."""

@@ -9,15 +9,13 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from celery.beat import BeatLazyFunc, ScheduleEntry
-from celery.schedules import BaseSchedule, crontab, schedule
+from celery.schedules import BaseSchedule
 from kombu.utils.json import dumps
 
-__all__ = ["OptionNotCarried", "Tick", "options_not_carried", "tick_of", "tick_time"]
+from legacy_celery.tick_time import following_time, has_times_of_its_own, tick_time
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
-# Far enough for a run on the 29th of February; the narrowest window that holds a run is looked through.
-_WINDOWS = (_HOUR, timedelta(days=1), timedelta(days=32), timedelta(days=367), timedelta(days=9 * 366))
+__all__ = ["OptionNotCarried", "Tick", "options_not_carried", "tick_of"]
+
 _CARRIED = frozenset({"queue", "priority", "expires", "eta", "countdown"})
 # How Celery would have published: the gateway publishes in its own way.
 _OF_PUBLISHING = frozenset({"serializer", "compression", "retry", "retry_policy", "ignore_result", "headers", "delivery_mode"})
@@ -42,8 +40,8 @@ class Tick:
     """Its Idempotency-Key."""
     body: str
     """The submission, as JSON."""
-    kept_until: float
-    """When the entry's next tick takes its place, as POSIX time."""
+    kept_until: float | None
+    """When the entry's next tick takes its place, as POSIX time; None where no other follows."""
 
 
 def tick_of(entry: ScheduleEntry, ran_at: datetime, *, app_name: str) -> Tick:
@@ -51,19 +49,21 @@ def tick_of(entry: ScheduleEntry, ran_at: datetime, *, app_name: str) -> Tick:
     refused = options_not_carried(entry.options)
     if refused:
         raise OptionNotCarried(entry.name, refused)
-    at = tick_time(entry.schedule, ran_at)
+    once = _runs_once(entry)
+    # A one-off entry has one tick, whenever each beat comes to it: what they have in common is the row they read.
+    named = _utc(entry.schedule, entry.last_run_at) if once else tick_time(entry.schedule, ran_at)
+    asked_at = named if has_times_of_its_own(entry.schedule) and not once else _utc(entry.schedule, ran_at)
     body = {
         "task": entry.task,
         "args": [_evaluated(value) for value in entry.args or ()],
         "kwargs": {name: _evaluated(value) for name, value in (entry.kwargs or {}).items()},
-        **_options(entry.options, at, entry.schedule),
+        **_options(entry.options, asked_at, entry.schedule),
     }
-    left: timedelta = entry.schedule.remaining_estimate(ran_at)
     return Tick(
         entry=entry.name,
-        key=f"beat:{quote(entry.name, safe='')[:100]}:{_digest(app_name, entry.name, entry.task)}:{at:%Y%m%dT%H%M%S.%fZ}",
+        key=f"beat:{quote(entry.name, safe='')[:100]}:{_digest(app_name, entry.name, entry.task)}:{named:%Y%m%dT%H%M%S.%fZ}",
         body=dumps(body),
-        kept_until=(entry.schedule.now() + left).timestamp(),
+        kept_until=None if once else following_time(entry.schedule, ran_at).timestamp(),
     )
 
 
@@ -72,42 +72,19 @@ def options_not_carried(options: Mapping[str, object]) -> list[str]:
     return sorted(name for name, value in options.items() if value not in (None, "") and name not in _CARRIED | _OF_PUBLISHING)
 
 
-def tick_time(planned: BaseSchedule, ran_at: datetime) -> datetime:
-    """When the tick was due: the same for every beat that runs it, whenever that is.
-
-    A crontab: its latest minute by then. An interval: the beginning of the interval, counted from 1970; one beat's ticks lie at least an
-    interval apart, so no two of them are the same. Schedules of other kinds have no times of their own: there it is `ran_at`.
-    """
-    ran_at = planned.maybe_make_aware(ran_at).astimezone(UTC)
-    if isinstance(planned, crontab):
-        return _latest(planned, ran_at) or ran_at
-    if isinstance(planned, schedule):
-        # Rounded ones run on the clock's minutes, hours or local days, which are not all of one length.
-        every = min(planned.run_every, _MINUTE) if planned.relative else planned.run_every
-        return ran_at if every <= timedelta(0) else _EPOCH + (ran_at - _EPOCH) // every * every
-    return ran_at
+def _runs_once(entry: ScheduleEntry) -> bool:
+    """Whether it is one of django-celery-beat's one-off entries, which those with a clocked schedule are too."""
+    return bool(getattr(getattr(entry, "model", None), "one_off", False)) or hasattr(entry.schedule, "clocked_time")
 
 
-def _latest(planned: crontab, ran_at: datetime) -> datetime | None:
-    for window in _WINDOWS:
-        at, following = None, _following(planned, ran_at - window)
-        while following <= ran_at:
-            at, following = following, _following(planned, following)
-        if at is not None:
-            return at
-    return None
-
-
-def _following(planned: crontab, moment: datetime) -> datetime:
-    start, step, _ = planned.remaining_delta(moment)
-    following: datetime = (start + step).astimezone(UTC)
-    # Celery leaves out the hour that clocks being put back repeat: there, what follows by the clock on the wall has been before.
-    return following if following > moment else _following(planned, moment + _HOUR)
+def _utc(planned: BaseSchedule, moment: datetime) -> datetime:
+    aware: datetime = planned.maybe_make_aware(moment)
+    return aware.astimezone(UTC)
 
 
 def _options(options: Mapping[str, object], at: datetime, planned: BaseSchedule) -> Mapping[str, object]:
     given = {name: value for name, value in options.items() if name in _CARRIED and value not in (None, "")}
-    # From the tick, not from whenever the gateway has it: every try, and every beat, asks for the same.
+    # From the tick, not from whenever the gateway has it: every try asks for the same, and every beat where the schedule has times.
     if "countdown" in given:
         given["eta"] = _instant(given.pop("countdown"), at, planned)
     for name in ("eta", "expires"):

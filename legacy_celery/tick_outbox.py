@@ -55,6 +55,7 @@ class TickOutbox:
         self._ticks: dict[str, Tick] = {}
         self._waits = {_EVERYBODY: _Wait()}
         """Of entries the gateway does not take yet, and of all while it is away."""
+        self._new: Tick | None = None
         self._loaded = False
 
     def __len__(self) -> int:
@@ -67,15 +68,18 @@ class TickOutbox:
         if late is not None:
             _lost(late, "its next tick is due and the gateway still does not have it")
         self._ticks[tick.entry] = tick
+        self._new = tick
         self._store()
 
     def deliver(self) -> float | None:
         """Give the gateway what waits, unless it failed a moment ago; the seconds until another try is due, None where nothing waits."""
         self._load()
+        # It is tried once even where its entry's next tick is due by now: beat may be late, or the interval very short.
+        new, self._new = self._new, None
         for tick in list(self._ticks.values()):
             if self._clock() < self._waits[_EVERYBODY].until:
                 break
-            if tick.kept_until <= self._clock():
+            if tick is not new and tick.kept_until is not None and tick.kept_until <= self._clock():
                 _lost(tick, "the gateway did not take it in its time")
             elif self._clock() < self._wait_of(tick).until or not self._delivered(tick):
                 continue
@@ -104,7 +108,7 @@ class TickOutbox:
                 self._let_wait(tick.entry)
                 return False
             if exc.code == _FIRED_ELSEWHERE:
-                log.warning("beat_tick_fired_elsewhere entry=%s key=%s: another beat fired it with other arguments", tick.entry, tick.key)
+                log.warning("beat_tick_fired_elsewhere entry=%s key=%s: another beat fired it with another body", tick.entry, tick.key)
             else:
                 log.error("beat_tick_refused entry=%s key=%s: %s", tick.entry, tick.key, exc)
         else:

@@ -46,7 +46,7 @@ def outbox(path: Path, gateway: Gateway) -> TickOutbox:
     return TickOutbox(path, post=gateway.post, clock=lambda: gateway.now)
 
 
-def tick(entry: str = "nightly", key: str = "k1", kept_until: float = 160.0) -> Tick:
+def tick(entry: str = "nightly", key: str = "k1", kept_until: float | None = 160.0) -> Tick:
     return Tick(entry=entry, key=key, body="{}", kept_until=kept_until)
 
 
@@ -155,3 +155,25 @@ def test_a_file_that_cannot_be_read_is_said_and_in_nobodys_way(path: Path, gatew
     waiting.deliver()
     assert gateway.taken == ["k1"]
     assert "beat_ticks_unreadable" in caplog.text
+
+
+def test_a_tick_that_no_other_follows_is_kept_for_as_long_as_the_gateway_is_away(path: Path, gateway: Gateway) -> None:
+    gateway.failure = AWAY
+    first = outbox(path, gateway)
+    first.add(tick(kept_until=None))
+    first.deliver()
+    gateway.now, gateway.failure = 1e9, None
+    outbox(path, gateway).deliver()
+    assert gateway.taken == ["k1"]
+
+
+def test_a_tick_that_beat_comes_to_late_is_tried_once_all_the_same(path: Path, gateway: Gateway) -> None:
+    waiting = outbox(path, gateway)
+    waiting.add(tick(kept_until=99.0))
+    assert waiting.deliver() is None
+    gateway.failure = AWAY
+    waiting.add(tick(key="k2", kept_until=99.0))
+    waiting.deliver()
+    gateway.now, gateway.failure = 101.0, None
+    assert waiting.deliver() is None
+    assert gateway.taken == ["k1"]
