@@ -31,6 +31,8 @@ __all__ = ["HEADER_NOT_BEFORE", "Arrival", "arrival_of"]
 
 HEADER_NOT_BEFORE = "dualrun-not-before"
 """ISO 8601, UTC: when an attempt further away than the longest retry queue is due."""
+_NUMBER_MAX = 2**31 - 1
+"""Beyond it nobody counts in earnest, and stores no longer take the number."""
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ def arrival_of(message: Message, lane: Role) -> Arrival:
         role=role,
         submission_id=submission_id,
         service=headers.get(HEADER_SERVICE),
-        attempt=max(1, _number(headers.get(HEADER_ATTEMPT), HEADER_ATTEMPT, 1)),
+        attempt=_number(headers.get(HEADER_ATTEMPT), HEADER_ATTEMPT, 1, least=1),
         retry_delays_s=retry_delays_of(headers.get(HEADER_RETRY_DELAYS)),
         eta=_moment(headers.get(HEADER_ETA), HEADER_ETA),
         not_before=_moment(headers.get(HEADER_NOT_BEFORE), HEADER_NOT_BEFORE),
@@ -113,13 +115,16 @@ def _role(text: str | None, lane: Role) -> Role:
     return lane
 
 
-def _number(text: str | None, name: str, default: int) -> int:
+def _number(text: str | None, name: str, default: int, *, least: int = 0) -> int:
     if text is None:
         return default
     try:
-        return int(text)
+        number = int(text)
     except ValueError as exc:
         raise NotAnEvent(f"{name} is {text[:40]!r}, should be an integer") from exc
+    if not least <= number <= _NUMBER_MAX:
+        raise NotAnEvent(f"{name} is {text[:40]!r}, should be from {least} to {_NUMBER_MAX}")
+    return number
 
 
 def _moment(text: str | None, name: str) -> datetime | None:
@@ -127,6 +132,7 @@ def _moment(text: str | None, name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as exc:
-        raise NotAnEvent(f"{name} is {text[:40]!r}, should be ISO 8601") from exc
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        # In UTC, so that one at the edge of the calendar is refused here and not where it is reckoned with.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise NotAnEvent(f"{name} is {text[:40]!r}, should be ISO 8601, and between the years 1 and 9999 in UTC") from exc

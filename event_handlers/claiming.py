@@ -46,15 +46,18 @@ class Ticket:
 
 
 class _Batch(Generic[T, R]):
-    """Sends together what came while the batch before was under way. A failure is an answer, never raised."""
+    """Sends together what came while the batch before was under way. A failure is an answer, never raised.
+
+    What fails for another reason than the inbox being away is sent again one by one, so that an item fails nobody but its own caller.
+    """
 
     def __init__(self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
         self._send = send
-        self._waiting: list[tuple[T, asyncio.Future[R | InboxUnavailable]]] = []
+        self._waiting: list[tuple[T, asyncio.Future[R | Exception]]] = []
         self._sending: asyncio.Task[None] | None = None
 
-    def put(self, item: T) -> asyncio.Future[R | InboxUnavailable]:
-        future: asyncio.Future[R | InboxUnavailable] = asyncio.get_running_loop().create_future()
+    def put(self, item: T) -> asyncio.Future[R | Exception]:
+        future: asyncio.Future[R | Exception] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._run(), name="inbox")
@@ -67,14 +70,21 @@ class _Batch(Generic[T, R]):
     async def _run(self) -> None:
         while self._waiting:
             taken, self._waiting = self._waiting[:_BATCH_MAX], self._waiting[_BATCH_MAX:]
-            answers: Sequence[R | InboxUnavailable]
-            try:
-                answers = await self._send([item for item, _ in taken])
-            except InboxUnavailable as exc:
-                answers = [exc] * len(taken)
-            for (_, future), answer in zip(taken, answers, strict=True):
+            for (_, future), answer in zip(taken, await self._answers([item for item, _ in taken]), strict=True):
                 if not future.done():
                     future.set_result(answer)
+
+    async def _answers(self, items: Sequence[T]) -> Sequence[R | Exception]:
+        try:
+            return await self._send(items)
+        except InboxUnavailable as exc:
+            return [exc] * len(items)
+        except Exception as exc:
+            # Whoever awaits an answer must get one, and the next batch must be sent: nobody else does.
+            if len(items) > 1:
+                return [answer for item in items for answer in await self._answers([item])]
+            log.exception("inbox_failed")
+            return [exc]
 
 
 class ClaimDesk:
@@ -111,11 +121,16 @@ class ClaimDesk:
         await self._changes.finish()
 
     async def claim(self, event_id: str, attempt: int) -> Ticket:
-        """Ask for one attempt; what is ours is renewed until it is completed or released."""
+        """Ask for one attempt; what is ours is renewed until it is completed or released.
+
+        Raises what the inbox raises for it, being out of reach excepted.
+        """
         ticket = Ticket(claim_key(self._scope, event_id), f"{self._owner}:{next(self._number)}")
         answer = await self._claims.put(ClaimRequest(ticket.key, ticket.token, attempt))
         if isinstance(answer, InboxUnavailable):
             return ticket
+        if isinstance(answer, Exception):
+            raise answer
         ticket.claim = answer
         if answer.state is ClaimState.OURS:
             self._held[ticket.token] = ticket
@@ -224,6 +239,10 @@ class ClaimDesk:
             self._check_away()
             cancelled = await self._inbox.cancelled([ticket.key for ticket in held])
         except InboxUnavailable:
+            return
+        except Exception:
+            # A look that fails is made up for by the next one; ended, nothing would be renewed any more.
+            log.exception("inbox_failed", extra={"scope": self._scope})
             return
         for ticket, is_cancelled in zip(held, cancelled, strict=True):
             if is_cancelled:

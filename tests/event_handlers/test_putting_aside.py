@@ -76,6 +76,11 @@ async def test_an_ordinary_event_that_fails_too_often_is_put_aside_with_its_reas
         ({HEADER_ETA: "soon"}, b"{}", HEADER_ETA),
         ({"dualrun-role": "shadow"}, b"{}", "authority lane"),
         ({"dualrun-attempt": "many"}, b"{}", "dualrun-attempt"),
+        ({"dualrun-attempt": "0"}, b"{}", "dualrun-attempt"),
+        ({"dualrun-attempt": f"{10**30}"}, b"{}", "dualrun-attempt"),
+        ({"dualrun-redirects": f"{10**30}"}, b"{}", "dualrun-redirects"),
+        ({"dualrun-flag-version": "-1"}, b"{}", "dualrun-flag-version"),
+        ({HEADER_ETA: "0001-01-01T00:00:00+14:00"}, b"{}", HEADER_ETA),
     ],
 )
 async def test_an_unreadable_message_is_put_aside_and_blocks_nothing(
