@@ -11,9 +11,11 @@ from typing import Protocol, TypeVar
 
 from dualrun.contracts import Record
 from dualrun.errors import BrokerError
+from gateway.core.comparison import Comparison
 from gateway.core.errors import StoreUnavailable
 from gateway.core.pairing import CompareOutcomes
 from gateway.core.ports import LedgerWriter, OutcomeNotices, RecordBatch, RecordSource
+from gateway.core.record_lag import RecordLag
 from gateway.usecases.compare_pairs import compare_pairs
 from gateway.usecases.record_outcomes import record_outcomes
 from gateway.usecases.sweep_overdue import sweep_overdue
@@ -65,6 +67,7 @@ class Comparator:
         self._follow_rules = follow_rules
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._lag = RecordLag()
         self._counts = {"records_stored": 0, "pairs_compared": 0, "pairs_overdue": 0, "ledger_retries": 0, "failures": 0}
 
     def counts(self) -> Mapping[str, int]:
@@ -107,6 +110,7 @@ class Comparator:
                     await self._work(batch)
                     pause_s = _FIRST_PAUSE_S
             except BrokerError as exc:
+                self._lag.out_of_reach(self._now())
                 log.warning("records_out_of_reach", extra={"reason": str(exc)})
             except Exception as exc:  # noqa: BLE001  # consumer loop: what is wrong with one batch must not end the consumption
                 self._failed("records_failed", exc)
@@ -117,6 +121,7 @@ class Comparator:
 
     async def _work(self, batch: RecordBatch) -> None:
         touched: Sequence[str] | None = None
+        self._lag.read(batch.records, self._now())
         try:
             records = [self._judge.redact(record) for record in batch.records]
             touched = await self._retrying(lambda: record_outcomes(records, ledger=self._ledger, notices=self._notices, now=self._now()))
@@ -128,10 +133,18 @@ class Comparator:
         batch.done()
         self._counts["records_stored"] += len(batch.records)
         # From here on a crash costs time and nothing else: the sweep finds pairs that were not compared.
-        compared = await self._retrying(
-            lambda: compare_pairs(touched, ledger=self._ledger, compare=self._judge.compare, now=self._now(), deadline_s=self._deadline_s)
-        )
+        compared = await self._retrying(lambda: self._compare(touched, self._now()))
         self._counts["pairs_compared"] += len(compared or ())
+
+    async def _compare(self, touched: Sequence[str], now: datetime) -> Sequence[Comparison]:
+        known_until, compare = self._lag.known_until(now), self._judge.compare
+        return await compare_pairs(
+            touched, ledger=self._ledger, compare=compare, now=now, deadline_s=self._deadline_s, known_until=known_until
+        )
+
+    async def _sweep_once(self, now: datetime) -> int:
+        known_until, compare = self._lag.known_until(now), self._judge.compare
+        return await sweep_overdue(ledger=self._ledger, compare=compare, now=now, deadline_s=self._deadline_s, known_until=known_until)
 
     async def _sweep(self) -> None:
         while True:
@@ -139,9 +152,7 @@ class Comparator:
             if self._stopping.is_set():
                 return
             try:
-                overdue = await self._retrying(
-                    lambda: sweep_overdue(ledger=self._ledger, compare=self._judge.compare, now=self._now(), deadline_s=self._deadline_s)
-                )
+                overdue = await self._retrying(lambda: self._sweep_once(self._now()))
                 self._counts["pairs_overdue"] += overdue or 0
             except Exception as exc:  # noqa: BLE001  # consumer loop: without the sweep, missing outcomes would never be seen
                 self._failed("sweep_failed", exc)

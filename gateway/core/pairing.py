@@ -27,6 +27,10 @@ CompareOutcomes: TypeAlias = Callable[[Submission, Outcome, Outcome], Judgement]
 """What was submitted, the authority's outcome, the shadow's outcome: judged by the rules of their task. Pure."""
 
 
+_CLOCKS_APART = timedelta(seconds=5)
+"""How far the clocks of a gateway and a worker may be apart."""
+
+
 def due_time(record: SubmissionRecord) -> datetime:
     """When both sides may have started: the submission, or its eta where that is later; with a shadow, its delay after that."""
     submission, decision = record.submission, record.decision
@@ -35,24 +39,38 @@ def due_time(record: SubmissionRecord) -> datetime:
     return due if decision.shadow is None else later(due, decision.shadow_delay_s)
 
 
-def judge_pair(pair: Pair, *, now: datetime, deadline_s: float, compare: CompareOutcomes) -> Comparison | None:
+def judge_pair(
+    pair: Pair, *, now: datetime, deadline_s: float, compare: CompareOutcomes, known_until: datetime | None = None
+) -> Comparison | None:
     """The comparison of a pair, or None while it has to wait.
 
     Both outcomes in time are compared at once. After the deadline (`deadline_s` from the due time) an absent outcome makes the verdict
-    missing; one that came after it makes the verdict late, with the differences there are. The answer depends on what arrived when, never
-    on how often the question is asked: a pair stored as missing is only ever answered with late.
+    missing; one that is late makes the verdict late, with the differences there are. An outcome is in time where it arrived by then, and
+    where it had ended by then and only its record waited, for a comparator or a broker that was away. The answer depends on what ended and
+    arrived when, never on how often the question is asked: a pair stored as missing is answered again once its outcomes are there.
+
+    `known_until`: the records of what ended before are here, where that is not all up to `now`; what ended since is not called missing.
     """
     authority, shadow = pair.outcomes.get(Role.AUTHORITY), pair.outcomes.get(Role.SHADOW)
     deadline = later(due_time(pair.record), deadline_s)
-    absent = [role for role in Role if role not in pair.outcomes or pair.arrived_at[role] > deadline]
+    absent = [role for role in Role if not _in_time(pair, role, deadline)]
     if authority is None or shadow is None:
-        if now <= deadline or pair.verdict is not None:
+        if (known_until or now) <= deadline or pair.verdict is not None:
             return None
         return _comparison(pair, Judgement(Verdict.MISSING), absent, now)
     judged = compare(pair.record.submission, authority, shadow)
-    # An outcome stamped just before the deadline may be committed just after somebody looked: what was called missing stays late.
-    late = absent or pair.verdict is Verdict.MISSING
-    return _comparison(pair, judged._replace(verdict=Verdict.LATE) if late else judged, absent, now)
+    return _comparison(pair, judged._replace(verdict=Verdict.LATE) if absent else judged, absent, now)
+
+
+def _in_time(pair: Pair, role: Role, deadline: datetime) -> bool:
+    outcome = pair.outcomes.get(role)
+    if outcome is None:
+        return False
+    if pair.arrived_at[role] <= deadline:
+        return True
+    # A worker's clock that is behind would call late work timely; then it began before it was submitted, and its word is not taken.
+    begun, submitted = as_utc(outcome.started_at), as_utc(pair.record.submission.submitted_at)
+    return as_utc(outcome.ended_at) <= deadline and begun >= submitted - _CLOCKS_APART
 
 
 def _comparison(pair: Pair, judged: Judgement, absent: list[Role], now: datetime) -> Comparison:

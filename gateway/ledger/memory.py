@@ -70,7 +70,7 @@ class MemoryLedger(MemoryBrowsing):
         for comparison in comparisons:
             id_ = comparison.submission_id
             old = self._comparisons.get(id_)
-            if old is not None and not (old.verdict is Verdict.MISSING and comparison.verdict is Verdict.LATE):
+            if old is not None and not (old.verdict is Verdict.MISSING and comparison.verdict is not Verdict.MISSING):
                 continue
             # A missing that this very batch brought has not been counted yet.
             if old is not None and id_ not in stored:

@@ -90,7 +90,7 @@ class SqlLedgerWriter:
         by_id = {c.submission_id: c for c in sorted(comparisons, key=_rank)}
         async with writing(self._engine) as connection:
             new = await self._insert(connection, list(by_id.values()))
-            rest = [c for c in by_id.values() if c.submission_id not in new and c.verdict is Verdict.LATE]
+            rest = [c for c in by_id.values() if c.submission_id not in new and c.verdict is not Verdict.MISSING]
             replaced = await self._replace_missing(connection, rest)
             stored = [c for c in by_id.values() if c.submission_id in new or c.submission_id in replaced]
             await add_tally(connection, tally(stored, replaced.values()))
@@ -115,10 +115,10 @@ class SqlLedgerWriter:
             await connection.execute(settled, [{"settled": id_} for id_ in sorted(inserted)])
         return inserted
 
-    async def _replace_missing(self, connection: AsyncConnection, late: Sequence[Comparison]) -> dict[str, Comparison]:
+    async def _replace_missing(self, connection: AsyncConnection, whole: Sequence[Comparison]) -> dict[str, Comparison]:
         table = schema.comparisons
         replaced: dict[str, Comparison] = {}
-        for comparison in sorted(late, key=lambda c: c.submission_id):
+        for comparison in sorted(whole, key=lambda c: c.submission_id):
             missing = sa.select(*table.c).where(table.c.submission_id == comparison.submission_id, table.c.verdict == str(Verdict.MISSING))
             row = (await connection.execute(missing.with_for_update())).mappings().one_or_none()
             if row is None:
@@ -145,7 +145,7 @@ def _pair(row: sa.RowMapping, outcomes: dict[Role, tuple[Outcome, datetime]]) ->
 
 
 def _rank(comparison: Comparison) -> int:
-    # Of two comparisons of one submission in a batch, late stands over missing.
+    # Of two comparisons of one submission in a batch, that of both outcomes stands over missing.
     return 0 if comparison.verdict is Verdict.MISSING else 1
 
 

@@ -21,16 +21,28 @@ _PAIRS_WITHOUT_PAUSE = 50
 
 
 async def compare_pairs(
-    submission_ids: Sequence[str], *, ledger: LedgerWriter, compare: CompareOutcomes, now: datetime, deadline_s: float
+    submission_ids: Sequence[str],
+    *,
+    ledger: LedgerWriter,
+    compare: CompareOutcomes,
+    now: datetime,
+    deadline_s: float,
+    known_until: datetime | None = None,
 ) -> Sequence[Comparison]:
     """The comparisons that could be made of the submissions' pairs; they are stored. Raises `StoreUnavailable`."""
-    comparisons = await judge_all(await ledger.pairs(submission_ids), compare=compare, now=now, deadline_s=deadline_s)
+    pairs = await ledger.pairs(submission_ids)
+    comparisons = await judge_all(pairs, compare=compare, now=now, deadline_s=deadline_s, known_until=known_until)
     await ledger.store(comparisons)
     return comparisons
 
 
-async def judge_all(pairs: Sequence[Pair], *, compare: CompareOutcomes, now: datetime, deadline_s: float) -> Sequence[Comparison]:
-    """The comparisons of those pairs that need not wait. A comparison that fails is a comparison that was cut short."""
+async def judge_all(
+    pairs: Sequence[Pair], *, compare: CompareOutcomes, now: datetime, deadline_s: float, known_until: datetime | None = None
+) -> Sequence[Comparison]:
+    """The comparisons of those pairs that need not wait. A comparison that fails is a comparison that was cut short.
+
+    `known_until` as in `judge_pair`.
+    """
 
     def guarded(submission: Submission, authority: Outcome, shadow: Outcome) -> Judgement:
         try:
@@ -45,7 +57,7 @@ async def judge_all(pairs: Sequence[Pair], *, compare: CompareOutcomes, now: dat
 
     comparisons: list[Comparison] = []
     for position, pair in enumerate(pairs, 1):
-        comparison = judge_pair(pair, now=now, deadline_s=deadline_s, compare=guarded)
+        comparison = judge_pair(pair, now=now, deadline_s=deadline_s, compare=guarded, known_until=known_until)
         if comparison is not None:
             comparisons.append(comparison)
         if position % _PAIRS_WITHOUT_PAUSE == 0:

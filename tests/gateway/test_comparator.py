@@ -126,6 +126,20 @@ async def test_whoever_waits_for_an_outcome_finds_it_in_the_ledger(broker: Memor
     assert view.authority == an_outcome()
 
 
+async def test_a_comparator_that_was_away_costs_no_pair_its_verdict(broker: MemoryBroker) -> None:
+    ledger, sink, back = MemoryLedger(), BrokerRecordSink(broker), NOON + timedelta(minutes=10)
+    before = a_comparator(broker, ledger)
+    await before.start()
+    await sink.append([a_record("begun")])
+    await until_counted(before, "records_stored", 1)
+    await before.stop()
+    await sink.append([*a_whole("beside"), *(an_outcome("begun", role) for role in Role)])
+    after = a_comparator(broker, ledger, now=lambda: back, sweep_interval_s=0.5)
+    await after.start()
+    await until_counts(ledger, {Verdict.EQUAL: 2})
+    await after.stop()
+
+
 async def test_an_outcome_that_does_not_come_is_missing_and_late_when_it_does(broker: MemoryBroker) -> None:
     ledger, sink, clock = MemoryLedger(), BrokerRecordSink(broker), [NOON]
     comparator = a_comparator(broker, ledger, now=lambda: clock[0])
@@ -134,7 +148,7 @@ async def test_an_outcome_that_does_not_come_is_missing_and_late_when_it_does(br
     await until_counted(comparator, "records_stored", 2)
     clock[0] = NOON + timedelta(minutes=2)
     await until_counts(ledger, {Verdict.MISSING: 1})
-    await sink.append([an_outcome("s1", Role.SHADOW, value="else")])
+    await sink.append([an_outcome("s1", Role.SHADOW, value="else", started_at=clock[0])])
     await until_counts(ledger, {Verdict.LATE: 1})
     await comparator.stop()
     view = await ledger.submission("s1")

@@ -45,7 +45,7 @@ class LedgerWriter(Protocol):
         ...
 
     async def store(self, comparisons: Sequence[Comparison]) -> None:
-        """Store comparisons with their counters and groups in one transaction. Only missing may be replaced, by late.
+        """Store comparisons with their counters and groups in one transaction. Only missing may be replaced, by what both outcomes say.
 
         Raises `StoreUnavailable`.
         """

@@ -34,7 +34,7 @@ def a_pair(
     *, authority: datetime | None = None, shadow: datetime | None = None, eta: datetime | None = None, verdict: Verdict | None = None
 ) -> Pair:
     arrived = {role: at for role, at in ((Role.AUTHORITY, authority), (Role.SHADOW, shadow)) if at is not None}
-    outcomes = {role: an_outcome("s1", role, value=str(role)) for role in arrived}
+    outcomes = {role: an_outcome("s1", role, value=str(role), started_at=at - timedelta(milliseconds=10)) for role, at in arrived.items()}
     return Pair(record=a_record(eta=eta), outcomes=outcomes, arrived_at=arrived, verdict=verdict)
 
 
@@ -72,12 +72,38 @@ def test_late_pairs_are_compared_all_the_same() -> None:
     assert comparison.differences == (a_difference(authority="authority", shadow="shadow"),)
 
 
-def test_a_pair_stored_as_missing_is_answered_with_late_or_not_at_all() -> None:
+def test_a_pair_stored_as_missing_is_answered_once_it_is_whole() -> None:
     assert judge(a_pair(authority=IN_TIME, verdict=Verdict.MISSING), TOO_LATE) is None
-    for shadow in (IN_TIME, TOO_LATE):
+    for shadow, verdict in ((IN_TIME, Verdict.DIFFERENT_VALUE), (TOO_LATE, Verdict.LATE)):
         comparison = judge(a_pair(authority=IN_TIME, shadow=shadow, verdict=Verdict.MISSING), TOO_LATE)
         assert comparison is not None
-        assert comparison.verdict is Verdict.LATE
+        assert comparison.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("started_s", "ended_s", "verdict"),
+    [
+        (5, 59, Verdict.DIFFERENT_VALUE),
+        (5, 61, Verdict.LATE),
+        (-4, 59, Verdict.DIFFERENT_VALUE),
+        # Begun long before it was submitted: that worker's clock is behind, and nobody knows when it ended.
+        (-60, 10, Verdict.LATE),
+    ],
+)
+def test_what_ended_in_time_is_not_late_because_its_record_waited(started_s: float, ended_s: float, verdict: Verdict) -> None:
+    began, ended = NOON + timedelta(seconds=started_s), NOON + timedelta(seconds=ended_s)
+    pair = a_pair(authority=IN_TIME, shadow=NOON + timedelta(hours=2))
+    held_up = msgspec.structs.replace(pair.outcomes[Role.SHADOW], started_at=began, ended_at=ended)
+    comparison = judge(replace(pair, outcomes={**pair.outcomes, Role.SHADOW: held_up}), NOON + timedelta(hours=2))
+    assert (comparison and comparison.verdict) is verdict
+
+
+def test_nothing_is_missing_of_which_the_record_may_still_wait() -> None:
+    pair = a_pair(authority=IN_TIME)
+    behind = judge_pair(pair, now=TOO_LATE, deadline_s=DEADLINE_S, compare=by_value, known_until=ON_TIME)
+    assert behind is None
+    caught_up = judge_pair(pair, now=TOO_LATE, deadline_s=DEADLINE_S, compare=by_value, known_until=TOO_LATE)
+    assert (caught_up and caught_up.verdict) is Verdict.MISSING
 
 
 def test_the_deadline_counts_from_the_eta_where_that_is_later() -> None:
@@ -118,6 +144,12 @@ STEPS: list[Record] = [
 ]
 
 
+def ended(record: Record, second: int) -> Record:
+    """The outcome of a run that ended as its record arrived."""
+    at = NOON + timedelta(seconds=second)
+    return msgspec.structs.replace(record, started_at=at, ended_at=at) if isinstance(record, Outcome) else record
+
+
 async def final_comparison(arrivals: list[tuple[int, Record]], sweeps: set[int]) -> Comparison | None:
     """Records appended and pairs judged second by second, swept now and then and once at the end."""
     ledger = MemoryLedger()
@@ -156,14 +188,26 @@ def test_in_time_no_order_and_no_repetition_changes_the_comparison(order: list[i
 def test_the_final_comparison_depends_on_first_arrivals_alone(
     first: tuple[int, int], repeats: list[tuple[int, Record]], sweeps: set[int]
 ) -> None:
-    once = [(0, STEPS[0]), (first[0], STEPS[1]), (first[1], STEPS[2])]
-    after = [(at + max(first), record) for at, record in repeats]
+    once = [(0, STEPS[0]), (first[0], ended(STEPS[1], first[0])), (first[1], ended(STEPS[2], first[1]))]
+    after = [(at + max(first), ended(record, at + max(first))) for at, record in repeats]
     found = asyncio.run(final_comparison(once + after, sweeps))
     plain = asyncio.run(final_comparison(once, set()))
     assert found is not None
     assert plain is not None
     assert replace(found, compared_at=NOON) == replace(plain, compared_at=NOON)
     assert found.verdict is (Verdict.DIFFERENT_VALUE if max(first) <= DEADLINE_S else Verdict.LATE)
+
+
+@settings(max_examples=200)
+@given(arrivals=st.tuples(*[st.integers(0, 500)] * 3), sweeps=st.sets(st.integers(0, 550), max_size=6))
+def test_however_long_the_records_of_timely_runs_wait_their_comparison_is_the_same(
+    arrivals: tuple[int, int, int], sweeps: set[int]
+) -> None:
+    found = asyncio.run(final_comparison(list(zip(arrivals, STEPS, strict=True)), sweeps))
+    plain = asyncio.run(final_comparison([(0, step) for step in STEPS], set()))
+    assert found is not None
+    assert plain is not None
+    assert replace(found, compared_at=NOON) == replace(plain, compared_at=NOON)
 
 
 def test_answers_a_shadow_went_without_are_told_of_whole_pairs_only() -> None:

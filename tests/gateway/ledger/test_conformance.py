@@ -179,19 +179,20 @@ async def test_storing_a_comparison_again_counts_once(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_only_missing_is_replaced_and_only_by_late(ledger: Ledger, together: bool) -> None:
+@pytest.mark.parametrize("verdict", [Verdict.LATE, Verdict.DIFFERENT_VALUE])
+async def test_only_missing_is_replaced_and_only_by_what_both_outcomes_say(ledger: Ledger, verdict: Verdict, together: bool) -> None:
     missing = a_comparison("s1", Verdict.MISSING, missing="shadow", shadow_ms=None)
-    late = a_comparison("s1", Verdict.LATE, a_difference(), missing="shadow", compared_at=NOON + timedelta(hours=2))
-    for batch in ([missing, late],) if together else ([missing], [a_comparison("s1")], [late]):
+    whole = a_comparison("s1", verdict, a_difference(), compared_at=NOON + timedelta(hours=2))
+    for batch in ([missing, whole],) if together else ([missing], [missing], [whole]):
         await ledger.writer.store(batch)
     await ledger.writer.store([missing, a_comparison("s1")])
     await ledger.writer.append([a_record()], arrived_at=NOON)
     task, view = await only_task(ledger), await ledger.reader.submission("s1")
-    assert task.counts == {Verdict.LATE: 1}
+    assert task.counts == {verdict: 1}
     assert task.authority_latency.count == 1
     assert [group.count for group in task.groups] == [1]
     assert view is not None
-    assert view.comparison == late
+    assert view.comparison == whole
 
 
 async def test_groups_count_submissions_and_not_occurrences(ledger: Ledger) -> None:
