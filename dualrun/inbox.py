@@ -23,6 +23,7 @@ __all__ = [
     "Verb",
     "claim_id",
     "claim_key",
+    "event_identity",
     "given_back_result",
 ]
 
@@ -35,8 +36,16 @@ SETTLED_KEEP_S = 3600.0
 
 
 def claim_id(identity: str, redirects: int) -> str:
-    """What a submission (or event) is claimed as. One that was taken from the events side and came again is another piece of work."""
+    """What a submission, or an event by its `event_identity`, is claimed as.
+
+    One that was taken from the events side and came again is another piece of work.
+    """
     return f"{identity}~{redirects}" if redirects else identity
+
+
+def event_identity(source: str, event_id: str) -> str:
+    """Which event it is, where it is no submission: CloudEvents has ids tell events of one source apart, and no others."""
+    return f"{source}\x1f{event_id}"
 
 
 def claim_key(queue: str, claim: str) -> str:

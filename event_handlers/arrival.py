@@ -25,7 +25,7 @@ from dualrun.contracts.topology import (
     retry_delays_of,
     safety_of,
 )
-from dualrun.inbox import claim_id
+from dualrun.inbox import claim_id, event_identity
 
 __all__ = ["HEADER_NOT_BEFORE", "Arrival", "arrival_of"]
 
@@ -61,7 +61,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def claim_id(self) -> str:
         """What is claimed to run it, as `dualrun.inbox.claim_id` says."""
-        return claim_id(self.submission_id or self.event.id, self.redirects)
+        return claim_id(self.submission_id or event_identity(self.event.source, self.event.id), self.redirects)
 
     def is_expired(self, now: datetime) -> bool:
         """Whether nobody wants it done any more."""

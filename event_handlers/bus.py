@@ -11,7 +11,7 @@ from dualrun.broker import Broker, Exchange, Queue, Topology
 from dualrun.contracts import Event, Role
 from dualrun.contracts.topology import service_queue
 from dualrun.errors import ConfigurationError
-from dualrun.inbox import Inbox
+from dualrun.inbox import Inbox, event_identity
 from event_handlers.claiming import ClaimDesk
 from event_handlers.context import Context
 from event_handlers.definition import EventHandler, Handler
@@ -51,6 +51,7 @@ class EventBus:
         breakers: BreakerBoard | None = None,
     ) -> None:
         self._broker = broker
+        self._service = service
         self._concurrency = concurrency
         self._prefetch = prefetch
         self._inbox = inbox
@@ -126,8 +127,10 @@ class EventBus:
         if self._is_started:
             await self._open(subscription)
 
-    async def cancel(self, queue: str, event_id: str) -> bool:
+    async def cancel(self, queue: str, event: Event | str, *, source: str | None = None) -> bool:
         """Have an event not handled any more by who subscribed as `queue`; needs the inbox its workers have.
+
+        `event` is the event, or its id: then `source` says whose it is, by default this bus's own. The id of a submission is enough.
 
         One that waits, for a place, a retry or its time, ends as revoked when it comes. One that is being handled is cancelled: its handler
         sees `asyncio.CancelledError`, at once in this process, in others when they next renew their claims. What is done stays done. False
@@ -138,7 +141,9 @@ class EventBus:
         name = service_queue(queue)
         known = (subscription.desk for subscription in self._subscriptions if subscription.lane.queue == name)
         desk = next((desk for desk in known if desk is not None), None) or ClaimDesk(self._inbox, name)
-        return await desk.cancel(event_id)
+        event_id = event if isinstance(event, str) else event.id
+        whose = source or (f"/{self._service}" if isinstance(event, str) else event.source)
+        return await desk.cancel(event_identity(whose, event_id), event_id)
 
     def _lane(self, queue: str, processor: Processor, ordered_by: KeyOf | None) -> Lane:
         if ordered_by is None:

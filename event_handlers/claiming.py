@@ -88,7 +88,7 @@ class _Batch(Generic[T, R]):
 
 
 class ClaimDesk:
-    """Claims of one process for one scope (a queue): each event id is claimed there by itself."""
+    """Claims of one process for one scope (a queue): each claim id, as `dualrun.inbox.claim_id` says, is claimed there by itself."""
 
     def __init__(self, inbox: Inbox, scope: str) -> None:
         self._inbox = inbox
@@ -120,12 +120,12 @@ class ClaimDesk:
         await self._looks.finish()
         await self._changes.finish()
 
-    async def claim(self, event_id: str, attempt: int) -> Ticket:
+    async def claim(self, claim_id: str, attempt: int) -> Ticket:
         """Ask for one attempt; what is ours is renewed until it is completed or released.
 
         Raises what the inbox raises for it, being out of reach excepted.
         """
-        ticket = Ticket(claim_key(self._scope, event_id), f"{self._owner}:{next(self._number)}")
+        ticket = Ticket(claim_key(self._scope, claim_id), f"{self._owner}:{next(self._number)}")
         answer = await self._claims.put(ClaimRequest(ticket.key, ticket.token, attempt))
         if isinstance(answer, InboxUnavailable):
             return ticket
@@ -136,12 +136,12 @@ class ClaimDesk:
             self._held[ticket.token] = ticket
         return ticket
 
-    async def attend(self, event_id: str) -> Ticket:
+    async def attend(self, claim_id: str) -> Ticket:
         """Follow an event that needs no claim, until `leave`: its ticket says whether it is wanted, and is told when it is not any more.
 
         It is wanted while the inbox is out of reach.
         """
-        ticket = Ticket(claim_key(self._scope, event_id), f"{self._owner}:{next(self._number)}")
+        ticket = Ticket(claim_key(self._scope, claim_id), f"{self._owner}:{next(self._number)}")
         ticket.is_cancelled = await self._looks.put(ticket.key) is True
         self._attended[ticket.token] = ticket
         return ticket
@@ -162,11 +162,12 @@ class ClaimDesk:
         self._held.pop(ticket.token, None)
         await self._changes.put(Change(Verb.RELEASE, ticket.key, ticket.token, next_attempt=next_attempt))
 
-    async def cancel(self, event_id: str) -> bool:
-        """Have an event not run any more, wherever it is; False where the inbox is out of reach."""
-        answer = await self._changes.put(Change(Verb.CANCEL, claim_key(self._scope, event_id)))
+    async def cancel(self, *claim_ids: str) -> bool:
+        """Have what is claimed as one of these not run any more, wherever it is; False where the inbox is out of reach."""
+        changes = [Change(Verb.CANCEL, claim_key(self._scope, claim_id)) for claim_id in claim_ids]
+        answers = await asyncio.gather(*map(self._changes.put, changes))
         await self._cancel_held()
-        return answer is None
+        return all(answer is None for answer in answers)
 
     def release(self, ticket: Ticket) -> None:
         """Free it soon, unless it is completed."""

@@ -13,7 +13,8 @@ from dualrun.errors import ConfigurationError
 from dualrun.inbox import Change, Verb, claim_key
 from dualrun.inbox_memory import MemoryInbox
 from dualrun.inbox_redis import RedisInbox
-from event_handlers import EventBus, handler
+from event_handlers import Event, EventBus, handler
+from event_handlers.publisher import EventPublisher
 from tests.event_handlers.conftest import World
 
 
@@ -111,3 +112,27 @@ async def test_a_shadow_is_run_while_the_inbox_is_out_of_reach(world: World) -> 
     assert (await world.outcome(await world.submit({}, role=Role.SHADOW))).value == 1
     await world.close()
     await inbox.close()
+
+
+@pytest.mark.parametrize("known_by", ["the event", "its id", "its id and source"])
+async def test_an_event_is_cancelled_and_one_of_the_same_id_from_elsewhere_is_handled(world: World, known_by: str) -> None:
+    handled: asyncio.Queue[str] = asyncio.Queue()
+
+    async def work(event: Event) -> None:
+        await handled.put(event.source)
+
+    bus = EventBus(world.broker, world.service, inbox=MemoryInbox())
+    await bus.subscribe([world.task], work, queue=world.service)
+    await bus.start()
+    later = datetime.now(UTC) + timedelta(seconds=0.4)
+    ours = known_by == "its id"
+    publisher = bus.publisher if ours else EventPublisher(world.broker, "/crm")
+    event = await publisher.publish(world.task, {}, event_id="42", not_before=later)
+    if known_by == "the event":
+        assert await bus.cancel(world.service, event)
+    else:
+        assert await bus.cancel(world.service, "42", source=None if ours else "/crm")
+    await EventPublisher(world.broker, "/elsewhere").publish(world.task, {}, event_id="42", not_before=later + timedelta(seconds=0.3))
+    async with asyncio.timeout(30):
+        assert await handled.get() == "/elsewhere"
+    await bus.stop(5.0)

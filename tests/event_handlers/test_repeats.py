@@ -15,6 +15,7 @@ from dualrun.inbox import Change, Claim, ClaimRequest, InboxUnavailable
 from dualrun.inbox_memory import MemoryInbox
 from event_handlers import EventBus, Policy, Retry, handler
 from event_handlers.claiming import ClaimDesk
+from event_handlers.publisher import EventPublisher
 from tests.event_handlers.conftest import World
 from tests.support.eventually import becomes
 
@@ -286,3 +287,37 @@ async def test_how_long_the_inbox_is_away_counts_from_its_first_silence_to_its_n
     now_s[0] = 120.0
     assert (await desk.claim("e", 1)).claim is not None
     assert desk.away_s == 0.0
+
+
+async def test_events_of_two_sources_with_one_id_are_two_events_and_what_one_source_repeats_is_one(world: World) -> None:
+    seen: list[str] = []
+
+    async def work(event: Event) -> None:
+        seen.append(event.source)
+
+    bus = EventBus(world.broker, world.service, inbox=MemoryInbox())
+    await bus.subscribe([world.task], work, queue=world.service)
+    await bus.start()
+    for source in ("/crm", "/shop", "/crm", "/last"):
+        await EventPublisher(world.broker, source).publish(world.task, {}, event_id="42")
+    await becomes(lambda: _count("/last" in seen), True)
+    await bus.stop(5.0)
+    assert sorted(seen) == ["/crm", "/last", "/shop"]
+
+
+async def test_a_submission_is_the_same_whatever_source_sends_it_again(world: World) -> None:
+    ran: list[int] = []
+
+    @handler(world.task)
+    async def work() -> int:
+        ran.append(1)
+        return 1
+
+    worker = await world.start(work, inbox=MemoryInbox())
+    for source in ("/gateway", "/another"):
+        event = msgspec.structs.replace(world.event({}), id="s-1", source=source)
+        named = {"dualrun-submission-id": "s-1", "dualrun-role": Role.AUTHORITY.value}
+        await world.send(msgspec.structs.replace(event, headers=named))
+        await world.outcome("s-1") if source == "/gateway" else None
+    await becomes(lambda: _count(worker.counts(Role.AUTHORITY)["repeated"]), 1)
+    assert ran == [1]
