@@ -101,6 +101,7 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/flags/{task}/promote"): _change("flag.promote", Concerns.TASK),
     ("POST", "/v1/flags/{task}/hold"): _change("flag.hold", Concerns.TASK),
     ("GET", "/v1/breakers"): _READ,
+    ("GET", "/v1/queues"): _READ,
     ("GET", "/v1/dead-letters"): _READ,
     ("GET", "/v1/dead-letters/{queue}/{id}"): _READ,
     ("POST", "/v1/dead-letters/{queue}/{id}/replay"): _change("dead_letter.replay"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Messages that a queue could not de
 _COLUMNS = ("id", "queue", "task", "attempts", "reason")
 _Queue = Annotated[str, typer.Argument(help="The queue it came from.")]
 _Id = Annotated[str, typer.Argument(help="The message's id.")]
+_Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of one message or more.")]
 
 
 @app.command("list")
@@ -50,13 +52,13 @@ def show_one(gateway: GatewayClient, queue: _Queue, id: _Id, format: FormatOptio
 
 @app.command("replay")
 @on_gateway
-def replay(gateway: GatewayClient, queue: _Queue, id: _Id, format: FormatOption = Format.TABLE) -> None:
-    """Send one back to its queue, under its id.
+def replay(gateway: GatewayClient, queue: _Queue, ids: _Ids, format: FormatOption = Format.TABLE) -> None:
+    """Send them back to their queue, each under its id.
 
     Example: dualrun dead-letters replay dualrun.events.shop 019aa3c2-7d5e-7c31-9b1e-5f0d6a4e2b11
     """
-    view = _post(gateway, f"{_path(queue, id)}/replay")
-    show(view, format, lambda: typer.echo(f"replayed: {id} is in {queue} again"))
+    views = [_post(gateway, f"{_path(queue, id_)}/replay") for id_ in ids]
+    _show_all(views, format, [f"replayed: {id_} is in {queue} again" for id_ in ids])
 
 
 @app.command("discard")
@@ -64,16 +66,22 @@ def replay(gateway: GatewayClient, queue: _Queue, id: _Id, format: FormatOption 
 def discard(
     gateway: GatewayClient,
     queue: _Queue,
-    id: _Id,
+    ids: _Ids,
     reason: Annotated[str, typer.Option(help="Why it may go; logged.")],
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Delete one for good.
+    """Delete them for good.
 
     Example: dualrun dead-letters discard dualrun.events.shop 019aa3c2-7d5e-7c31-9b1e-5f0d6a4e2b11 --reason "a test order"
     """
-    view = _post(gateway, f"{_path(queue, id)}/discard", {"reason": reason, "author": getpass.getuser()})
-    show(view, format, lambda: typer.echo(f"discarded: {id}"))
+    body: JsonValue = {"reason": reason, "author": getpass.getuser()}
+    views = [_post(gateway, f"{_path(queue, id_)}/discard", body) for id_ in ids]
+    _show_all(views, format, [f"discarded: {id_}" for id_ in ids])
+
+
+def _show_all(views: Sequence[JsonValue], format: Format, lines: Sequence[str]) -> None:
+    """One document: the letter, or a list of several."""
+    show(views[0] if len(views) == 1 else list(views), format, lambda: typer.echo("\n".join(lines)))
 
 
 def _path(queue: str, id_: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
 import typer
 
 from gateway.cli import (
@@ -17,6 +20,7 @@ from gateway.cli import (
     migrate_command,
     process_command,
     profile_command,
+    queue_command,
     report_command,
     rollback_command,
     rule_command,
@@ -37,6 +41,20 @@ app = typer.Typer(
     epilog=EPILOG,
     help="Run each task on Celery and on event handlers, compare what both did, and move over on evidence.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dualrun {installed_version('dualrun-gateway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all(
+    _: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and leave.")] = False,
+) -> None: ...
+
+
 app.command("run", short_help="Everything in one process, with a sample shop.")(process_command.run)
 app.command("demo", short_help="What the comparison finds in sample traffic.")(process_command.demo)
 app.command("gateway", short_help="One gateway process; run as many as you like.")(process_command.gateway)
@@ -59,6 +77,7 @@ app.command("doctor", short_help="Is everything there, and can a task be moved?"
 app.add_typer(difference_command.app, name="differences", short_help="Groups of differences: look, and triage.")
 app.add_typer(rule_command.app, name="rules", short_help="Comparison rules, and which ones noise suggests.")
 app.add_typer(dead_letter_command.app, name="dead-letters", short_help="What queues could not deal with: replay, discard.")
+app.command("queues", short_help="What waits, and who takes it.")(queue_command.queues)
 app.command("breakers", short_help="What handlers do not call for now.")(breaker_command.breakers)
 app.command("audit", short_help="Who changed what, from where and why.")(audit_command.audit)
 app.add_typer(token_command.app, name="tokens", short_help="Who has access: create, list, revoke.")

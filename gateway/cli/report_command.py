@@ -61,7 +61,10 @@ def report(
     cohort: Annotated[str | None, typer.Option(help="Only submissions this targeting rule decided; '' for those no rule did.")] = None,
     cohort_key: Annotated[str | None, typer.Option(help="Only submissions with this cohort key, a tenant say; the latest ones.")] = None,
     fail_on: Annotated[
-        FailOn | None, typer.Option("--fail-on", help="Leave with exit code 1 where a task is different, incomplete or unproven.")
+        FailOn | None,
+        typer.Option(
+            "--fail-on", help="Exit with 1 where a task is different, incomplete or unproven; a named one also where it has no data."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file instead of the terminal.")] = None,
     watch: WatchOption = False,
@@ -113,8 +116,14 @@ def report(
             with output.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
                 print_view(view)
             typer.echo(f"written to {output}")
-    if fail_on is not None and any(part["tone"] in _FAILING[fail_on] for part in view["tasks"]):
+    if fail_on is not None and _is_failing(view, fail_on, is_named=task is not None):
         raise typer.Exit(ExitCode.NO)
+
+
+def _is_failing(view: Mapping[str, Any], fail_on: FailOn, *, is_named: bool) -> bool:
+    # A build that names a task asks about that one: nothing known of it, or a name nobody has, is no pass.
+    failing = _FAILING[fail_on] | (frozenset({"no data"}) if is_named else frozenset())
+    return any(part["tone"] in failing for part in view["tasks"])
 
 
 def _print_report(view: Mapping[str, Any]) -> None:

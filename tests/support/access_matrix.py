@@ -35,6 +35,7 @@ MATRIX: dict[str, frozenset[Permission | None]] = {
     "POST /v1/flags/{task}/promote": OPERATORS,
     "POST /v1/flags/{task}/hold": OPERATORS,
     "GET /v1/breakers": READERS,
+    "GET /v1/queues": READERS,
     "GET /v1/dead-letters": READERS,
     "GET /v1/dead-letters/{queue}/{id}": READERS,
     "POST /v1/dead-letters/{queue}/{id}/replay": OPERATORS,

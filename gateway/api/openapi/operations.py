@@ -1,4 +1,4 @@
-"""What the document says of the routes for those who keep it running: dead letters, breakers, the doctor."""
+"""What the document says of the routes for those who keep it running: dead letters, queues, breakers, the doctor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ __all__ = [
     "READ_DEAD_LETTERS",
     "READ_DOCTOR",
     "READ_INSTALLATION",
+    "READ_QUEUES",
     "REPLAY_DEAD_LETTER",
 ]
 
@@ -54,6 +55,12 @@ READ_BREAKERS = Described(
         200: answer("How they stand", "BreakersView", {"breakers": [_BREAKER]}),
         422: UNREADABLE[422],
         503: problem("Redis is out of reach: how they stand is not known", ("Retry-After",)),
+    }
+)
+READ_QUEUES = Described(
+    responses={
+        200: answer("What waits, and who takes it", "QueuesView"),
+        503: problem("A broker is out of reach", ("Retry-After",)),
     }
 )
 READ_INSTALLATION = Described(responses={200: answer("What was looked at, and what to do", "Installation")})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.main import app
-from tests.support.command_line import COMMANDS, examples_of
+from tests.support.command_line import COMMANDS, Dualrun, examples_of
 
 PAGES = sorted({path[:length] for path in COMMANDS for length in range(len(path) + 1)})
 
@@ -43,3 +44,8 @@ def test_shells_are_given_their_completion(shell: str) -> None:
     env = {"_DUALRUN_COMPLETE": f"complete_{shell}", "COMP_WORDS": "dualrun fl", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "dualrun fl"}
     ended = CliRunner().invoke(app, [], env={**env, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}, prog_name="dualrun")
     assert "flags" in ended.stdout
+
+
+def test_the_version_is_told_without_a_gateway(dualrun_of_nobody: Dualrun) -> None:
+    told = dualrun_of_nobody("--version")
+    assert (told.exit_code, told.output) == (0, f"dualrun {version('dualrun-gateway')}\n")
