@@ -34,9 +34,9 @@ async def {request}(method: str, url: str, **options: {any}) -> {httpx}.Response
 '''
 
 
-def can_be_async(node: FunctionNode, place: Place, project: Project) -> bool:
+def can_be_async(node: FunctionNode, place: Place, project: Project, *, bound: bool) -> bool:
     """Whether everything the function waits for has an equivalent: verbs of `requests` with plain options, and `time.sleep`."""
-    touches = touches_of(node, place, project)
+    touches = touches_of(node, place, project, bound=bound)
     if isinstance(node, ast.AsyncFunctionDef) or any(touch.kind not in _KINDS or touch.deeper for touch in touches):
         return False
     inside = place.inside(node)

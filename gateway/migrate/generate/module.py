@@ -75,7 +75,13 @@ class _Builder:
     def __init__(self, source: TaskSource, project: Project, name: str, *, waits: Sequence[int], async_http: bool) -> None:
         self._source = source
         self._waits = waits
-        self._async_http = async_http and source.node is not None and not source.below and can_be_async(source.node, source.place, project)
+        self._bound = source.class_name is not None or source.task.options.get("bind") is True
+        self._async_http = (
+            async_http
+            and source.node is not None
+            and not source.below
+            and can_be_async(source.node, source.place, project, bound=self._bound)
+        )
         self._task = source.task
         self._project = project
         self._module_name = name
@@ -91,18 +97,17 @@ class _Builder:
         if self._source.node is None:
             return self.unbuilt("the function this task runs is not in the scanned source")
         node = self._source.node
-        bound = self._source.class_name is not None or self._task.options.get("bind") is True
         declaration = declare(self._source, self._project, self._own)
         backing_off = declaration.keywords.get("retry_delay_s") not in (None, declaration.delay_s)
         delay_s = declaration.delay_s if backing_off else None
         body = carry_body(self._source, self._project, self._own, delay_s=delay_s, async_http=self._async_http)
         if self._async_http:
             self._decisions.append(Decision(self._task.line, "requests became httpx: other errors, headers and limits of its own"))
-        payload = payload_of(node, self._source.place, self._project, self._own, bound=bound)
+        payload = payload_of(node, self._source.place, self._project, self._own, bound=self._bound)
         if body.max_retries is not None and "max_attempts" in declaration.keywords:
             self._own_limit(declaration, body.max_retries)
         self._decisions += [*declaration.decisions, *payload.decisions, *body.decisions, *self._circumstances(node)]
-        touched = touches_of(node, self._source.place, self._project)
+        touched = touches_of(node, self._source.place, self._project, bound=self._bound, below=self._source.below)
         starred = any(name.startswith("*") for name in payload.passed)
         in_thread = not self._task.is_async and (
             bool(self._source.below) or starred or any(touch.kind not in _NOT_BLOCKING for touch in touched)
