@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from gateway.migrate.name import FunctionNode, dotted, own_nodes, parameter_nodes
+from gateway.migrate.option import UNREAD, Option, Options, joined, read_mapping
 from gateway.migrate.project import Place, Project
 
 __all__ = ["Maker", "Makers", "Option", "Options", "inherits"]
@@ -29,18 +30,6 @@ _MAX_WRAPPERS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """An option's expression, and where it is written."""
-
-    value: ast.expr
-    place: Place
-
-
-Options = dict[str, Option]
-"""By keyword. A `**mapping` that is no literal is kept under `**`."""
-
-
-@dataclass(frozen=True, slots=True)
 class Maker:
     """A decorator that makes tasks."""
 
@@ -55,8 +44,12 @@ class Maker:
     def called(self, keywords: list[ast.keyword], place: Place, project: Project) -> Maker:
         """The maker after a call with keywords."""
         given = _keywords(keywords, place, project)
-        kept = {name: option for name, option in given.items() if name in self.options or not (self.fixed or name in self.consumed)}
-        return replace(self, options={**self.options, **kept})
+        kept = {
+            name: option
+            for name, option in given.items()
+            if name == UNREAD or name in self.options or not (self.fixed or name in self.consumed)
+        }
+        return replace(self, options=joined(self.options, kept))
 
 
 class Makers:
@@ -241,24 +234,9 @@ def inherits(project: Project, full: str, roots: frozenset[str], hops: int = 0) 
 def _keywords(keywords: list[ast.keyword], place: Place, project: Project) -> Options:
     options: Options = {}
     for keyword in keywords:
-        if keyword.arg is not None:
-            options[keyword.arg] = Option(keyword.value, place)
-            continue
-        literal, where = _literal(keyword.value, place, project)
-        if isinstance(literal, ast.Dict) and all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in literal.keys):
-            pairs = zip(literal.keys, literal.values, strict=True)
-            options |= {str(key.value): Option(value, where) for key, value in pairs if isinstance(key, ast.Constant)}
-        elif isinstance(literal, ast.Call) and isinstance(literal.func, ast.Name) and literal.func.id == "dict" and not literal.args:
-            options |= {word.arg: Option(word.value, where) for word in literal.keywords if word.arg is not None}
-        else:
-            options["**"] = Option(keyword.value, place)
+        given = read_mapping(keyword.value, place, project) if keyword.arg is None else {keyword.arg: Option(keyword.value, place)}
+        options = joined(options, given)
     return options
-
-
-def _literal(expression: ast.expr, place: Place, project: Project) -> tuple[ast.expr, Place]:
-    full = project.full_name(expression, place)
-    values, where = project.values(full) if full else ([], place)
-    return (values[0], where) if len(values) == 1 else (expression, place)
 
 
 def _defaults(node: FunctionNode) -> dict[str, ast.expr]:

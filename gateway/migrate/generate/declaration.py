@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dualrun.contracts import JsonValue
-from gateway.migrate.constant import text_of_expression
+from gateway.migrate.constant import evaluate_or_text, text_of_expression
 from gateway.migrate.generate.decision import Decision
 from gateway.migrate.generate.needed import import_of
 from gateway.migrate.generate.own_name import OwnNames
-from gateway.migrate.maker import Option, Options
+from gateway.migrate.option import UNREAD, Option, Options, read_mapping
 from gateway.migrate.project import Place, Project
 from gateway.migrate.task_finder import TaskSource
 
@@ -41,7 +41,7 @@ _WITHOUT_MEANING: Mapping[str, str] = {
     "shared": "handlers belong to no application",
     "lazy": "handlers belong to no application",
     "name": "", "bind": "", "base": "", "autoretry_for": "", "max_retries": "", "default_retry_delay": "", "time_limit": "",
-    "soft_time_limit": "", "run_every": "", "**": "",
+    "soft_time_limit": "", "run_every": "",
 }  # fmt: skip
 _DECIDE: Mapping[str, str] = {
     "rate_limit": "Celery slows this task to rate_limit={}; the runtime has no rate limit, only the worker's concurrency",
@@ -90,10 +90,8 @@ def _text(option: Option) -> str:
 
 def _attempts(made: Declaration, source: TaskSource, project: Project, own: OwnNames) -> None:
     options, values, line = source.options, source.task.options, source.task.line
-    keyed = values.get("retry_kwargs") if "autoretry_for" in options else None
-    maximum: JsonValue = values.get("max_retries", _MAX_RETRIES)
-    if isinstance(keyed, dict) and "max_retries" in keyed:
-        maximum = keyed["max_retries"]
+    keyed = _retry_kwargs(source, project) if "autoretry_for" in options else {}
+    maximum: JsonValue = keyed.get("max_retries", values.get("max_retries", _MAX_RETRIES))
     if maximum is None:
         made.keywords["max_attempts"] = f"{own.use('sys')}.maxsize"
     elif isinstance(maximum, int | float):
@@ -110,14 +108,29 @@ def _attempts(made: Declaration, source: TaskSource, project: Project, own: OwnN
         )
 
 
+def _retry_kwargs(source: TaskSource, project: Project) -> dict[str, JsonValue]:
+    """What every automatic retry is given: values where they are settled, else their source text."""
+    given = source.options.get("retry_kwargs")
+    read = read_mapping(given.value, given.place, project) if given is not None else {}
+    return {name: evaluate_or_text(project, option.value, option.place) for name, option in read.items()}
+
+
 def _automatic(made: Declaration, source: TaskSource, project: Project, own: OwnNames) -> None:
     options, values, line = source.options, source.task.options, source.task.line
     made.keywords["retry_on"] = _as_tuple(options["autoretry_for"], project, own)
     if "dont_autoretry_for" in options:
         made.dont_retry = _caught(options["dont_autoretry_for"], project, own)
-    keyed = values.get("retry_kwargs")
-    if isinstance(keyed, dict) and isinstance(keyed.get("countdown"), int | float):
-        made.delay_s = str(keyed["countdown"])
+    keyed = _retry_kwargs(source, project)
+    countdown = keyed.pop("countdown", None)
+    if isinstance(countdown, int | float):
+        made.delay_s = str(countdown)
+    elif countdown is not None:
+        made.decisions.append(Decision(line, f"retry_kwargs waits countdown={countdown}: the source does not say how long"))
+    made.decisions += [
+        Decision(line, f"retry_kwargs gives {UNREAD if name == UNREAD else f'{name}='}{value}: it has no counterpart, or is not known")
+        for name, value in keyed.items()
+        if name not in ("max_retries", "throw")
+    ]
     backoff = values.get("retry_backoff", False)
     if not backoff:
         made.keywords["retry_delay_s"] = made.delay_s
@@ -222,6 +235,8 @@ def _time_limits(made: Declaration, options: Options, values: Mapping[str, JsonV
 def _other(made: Declaration, name: str, text: str, values: Mapping[str, JsonValue], line: int) -> None:
     if name == "serializer" and values.get(name) not in ("json", None):
         made.decisions.append(Decision(line, f"serializer={text}: only JSON crosses the gateway; arguments must have a JSON form"))
+    elif name == UNREAD:
+        made.decisions.append(Decision(line, f"**{text}: the source does not say which options these are; none of them is carried over"))
     elif name in _DECIDE:
         made.decisions.append(Decision(line, _DECIDE[name].format(values.get(name))))
     elif name in _WITHOUT_MEANING:
