@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     """RabbitMQ for events, shadows and records."""
     celery_broker_url: SecretStr | None = None
     """The broker the Celery workers consume from; the same RabbitMQ where unset."""
+    celery_serializers: Annotated[tuple[str, ...], NoDecode] = ("json",)
+    """What Celery messages may be written in, comma-separated: of the others only those that are named here, pickle and all."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Flags, catalogue, idempotency keys, notices."""
     redis_prefix: str = "dualrun:"
@@ -130,6 +132,11 @@ class Settings(BaseSettings):
     max_json_depth: int = Field(default=64, ge=4, le=200)
     max_wait_s: float = Field(default=60.0, ge=0)
     """The longest a result may be waited for in one request."""
+
+    @field_validator("celery_serializers", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("webhooks_allow", mode="before")
     @classmethod

@@ -78,7 +78,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Services]:
             catalogue=catalogue,
             breakers=breakers,
             flags=flags,
-            dispatchers={Side.LEGACY: CeleryDispatcher(celery_broker), Side.EVENTS: EventsDispatcher(broker)},
+            dispatchers={
+                Side.LEGACY: CeleryDispatcher(celery_broker, serializers=settings.celery_serializers),
+                Side.EVENTS: EventsDispatcher(broker),
+            },
             cancellers={Side.LEGACY: CeleryCanceller(app_for_control(settings.celery_url)), Side.EVENTS: EventsCanceller(inbox)},
             records=records,
             idempotency=idempotency,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from celery import Celery
 from celery.utils.nodenames import anon_nodename
 from celery.utils.saferepr import saferepr
-from kombu.exceptions import EncodeError
+from kombu.exceptions import EncodeError, SerializerNotInstalled
 from kombu.serialization import dumps
 
 from dualrun.broker import HeaderValue, Message, Outgoing
@@ -16,11 +16,11 @@ from dualrun.contracts import JsonValue, Role, ServedTask, Side, Work
 from gateway.core.errors import DispatchFailed
 from gateway.dispatch.headers import work_headers
 
-__all__ = ["CeleryMessages", "shadow_task_id"]
+__all__ = ["JSON_ALONE", "CeleryMessages", "shadow_task_id"]
 
 _SHADOW_IDS = uuid.UUID("6b1cf1f4-5a3c-4a4e-9d0e-0f7d1c6f2a11")
 _REPR_MAX = 1_024
-_REFUSED_SERIALIZERS = frozenset({"pickle"})
+JSON_ALONE = frozenset({"json"})
 
 
 def shadow_task_id(submission_id: str) -> str:
@@ -35,7 +35,9 @@ class CeleryMessages:
     chain, group, chord or reply queue is ever put in.
     """
 
-    def __init__(self, app: Celery | None = None) -> None:
+    def __init__(self, app: Celery | None = None, *, serializers: Collection[str] = JSON_ALONE) -> None:
+        self._serializers = serializers
+        """Those that may be written, by Celery's names."""
         self._app = app or Celery("dualrun-gateway", set_as_current=False)
         # Both are found anew by Celery for every message; of one process they never change.
         self._amqp = self._app.amqp
@@ -70,7 +72,7 @@ class CeleryMessages:
             argsrepr=_short_repr(args),
             kwargsrepr=_short_repr(kwargs),
         )
-        content_type, encoding, body = _encoded(built.body, serializer)
+        content_type, encoding, body = self._encoded(built.body, serializer)
         headers: Mapping[str, HeaderValue] = {**built.headers, **work_headers(work)}
         return Message(
             body=body,
@@ -82,15 +84,16 @@ class CeleryMessages:
             priority=options.priority,
         )
 
-
-def _encoded(body: object, serializer: str) -> tuple[str, str, bytes]:
-    if serializer in _REFUSED_SERIALIZERS:
-        raise DispatchFailed(Side.LEGACY, f"its worker takes {serializer}, and only JSON crosses the gateway", maybe_published=False)
-    try:
-        content_type, encoding, encoded = dumps(body, serializer=serializer)
-    except EncodeError as exc:
-        raise DispatchFailed(Side.LEGACY, f"arguments cannot be written as {serializer}: {exc}", maybe_published=False) from exc
-    return content_type, encoding, encoded if isinstance(encoded, bytes) else encoded.encode()
+    def _encoded(self, body: object, serializer: str) -> tuple[str, str, bytes]:
+        if serializer not in self._serializers:
+            why = f"its worker takes {serializer}, and only JSON crosses the gateway: DUALRUN_CELERY_SERIALIZERS names what else may"
+            raise DispatchFailed(Side.LEGACY, why, maybe_published=False, is_final=True)
+        try:
+            content_type, encoding, encoded = dumps(body, serializer=serializer)
+        except (EncodeError, SerializerNotInstalled) as exc:
+            why = f"arguments cannot be written as {serializer}: {exc}"
+            raise DispatchFailed(Side.LEGACY, why, maybe_published=False, is_final=True) from exc
+        return content_type, encoding, encoded if isinstance(encoded, bytes) else encoded.encode()
 
 
 def _short_repr(value: Sequence[JsonValue] | Mapping[str, JsonValue]) -> str:

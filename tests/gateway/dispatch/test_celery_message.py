@@ -108,9 +108,18 @@ def test_options_are_celerys_own() -> None:
     assert outgoing.message.expiration_ms is None, "expired by the broker, it would vanish without an outcome"
 
 
-def test_pickle_never_crosses_the_gateway() -> None:
-    with pytest.raises(DispatchFailed, match="only JSON"):
-        MESSAGES.outgoing(a_work(1), ServedTask(task="auth.send", serializer="pickle"))
+@pytest.mark.parametrize("serializer", ["pickle", "yaml", "msgpack", "of a plugin"])
+def test_only_json_crosses_the_gateway(serializer: str) -> None:
+    with pytest.raises(DispatchFailed, match="only JSON") as refused:
+        MESSAGES.outgoing(a_work(1), ServedTask(task="auth.send", serializer=serializer))
+    assert refused.value.is_final
+
+
+def test_what_is_switched_on_by_name_crosses_as_well() -> None:
+    named = CeleryMessages(APP, serializers=("json", "yaml", "of a plugin"))
+    assert named.outgoing(a_work(1), ServedTask(task="auth.send", serializer="yaml")).message.content_type == "application/x-yaml"
+    with pytest.raises(DispatchFailed, match="cannot be written as of a plugin"):
+        named.outgoing(a_work(1), ServedTask(task="auth.send", serializer="of a plugin"))
 
 
 def test_long_arguments_are_shown_short() -> None:
