@@ -3,8 +3,8 @@
 Four gateways, two event workers and a Celery worker; each rollback is called on another gateway, and every gateway is asked every few
 milliseconds (`GET /v1/flags`, on connections of its own), so the time includes the question's own. First idle; then, before each
 rollback, a thousand submissions are accepted for events, and once all of them have run the counts the rollback told are checked against
-what ran where. Both with everything up, with PostgreSQL away and with Redis away (a server of the benchmark's own); without Redis the
-way forward is a rollback to a version of before. Run: `python -m benchmarks.rollback`; `--rollbacks 5` for a quick look.
+what ran where. Both with everything up, with PostgreSQL away and with Redis away (a server of the benchmark's own); without Redis
+nobody goes forward, so it is back for each step on. Run: `python -m benchmarks.rollback`; `--rollbacks 5` for a quick look.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ async def _measure(fleet: Fleet, rollbacks: int, without: str) -> dict[str, list
         # A connection to call on, and one each to ask on: the call is not kept waiting by a question.
         askers = [await stack.enter_async_context(_client(url)) for url in fleet.urls]
         callers = [await stack.enter_async_context(_client(url)) for url in fleet.urls]
-        forward = await _forward(callers[0], None)
+        forward = await _forward(callers[0])
         await asyncio.gather(*(_heard(asker, forward) for asker in askers))
         if without != "nothing":
             (fleet.redis.stop if without == "redis" else fleet.postgres.break_down)()
@@ -124,8 +124,12 @@ async def _measure(fleet: Fleet, rollbacks: int, without: str) -> dict[str, list
             for turn in range(rollbacks):
                 caller = callers[turn % len(callers)]
                 if done or load != "idle":
-                    moved = await _forward(caller, moved if without == "redis" else None)
+                    if without == "redis":
+                        await asyncio.to_thread(fleet.redis.start)
+                    moved = await _forward(caller)
                     await asyncio.gather(*(_heard(asker, moved) for asker in askers))
+                    if without == "redis":
+                        fleet.redis.stop()
                 done.append(await _roll_back(fleet, caller, askers, moved, None if load == "idle" else turn * QUEUED))
         return found
 
@@ -157,13 +161,14 @@ def _client(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, timeout=_GIVE_UP_S)
 
 
-async def _forward(caller: httpx.AsyncClient, to_version: int | None) -> int:
-    """To events: set, or where flags cannot be set, as it was at that version."""
-    if to_version is None:
+async def _forward(caller: httpx.AsyncClient) -> int:
+    """To events, as soon as the gateway knows who is there."""
+    give_up_at = time.perf_counter() + _GIVE_UP_S
+    while True:
         answer = await caller.put(f"/v1/flags/{TASK}", json={"mode": "events"})
-    else:
-        answer = await caller.post(f"/v1/flags/{TASK}/rollback", params={"wait_s": 0}, json={"to_version": to_version})
-    return int(answer.raise_for_status().json()["version"])
+        if answer.is_success or time.perf_counter() > give_up_at:
+            return int(answer.raise_for_status().json()["version"])
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _heard(asker: httpx.AsyncClient, version: int) -> float:

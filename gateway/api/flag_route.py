@@ -16,7 +16,7 @@ from gateway.api.in_flight_route import WaitS
 from gateway.api.openapi.flags import READ_FLAG, READ_FLAGS, SET_FLAG, SET_FLAGS
 from gateway.api.problem import BadRequest
 from gateway.api.services import services_of
-from gateway.core.errors import FieldError, FlagConflict, NotFound
+from gateway.core.errors import FieldError, NotFound
 from gateway.core.flag_change import changes_between
 from gateway.core.flags import FlagSnapshot
 
@@ -89,12 +89,10 @@ async def set_all(request: Request, dry_run: _DryRun = False, wait_s: WaitS = 0.
     if "if-match" not in request.headers and not dry_run:
         hint = 'the ETag of the flags you read, such as "7"; * for whatever is in force'
         raise BadRequest(428, "if_match_required", f"If-Match: {hint}", [FieldError("/headers/If-Match", hint)])
-    flags, expected, present = flags_of(body.flags), _expected(request), services.flags.snapshot
-    changes = changes_between(present.flags, flags)
+    flags, expected = flags_of(body.flags), _expected(request)
+    changes = changes_between(services.flags.snapshot.flags, flags)
     if dry_run:
-        await services.change_flag.check_all(flags, reason=body.reason, force=body.force)
-        if expected is not None and expected != present.version:
-            raise FlagConflict(expected, present.version)
+        present = await services.change_flag.check_all(flags, reason=body.reason, force=body.force, expected_version=expected)
         return _answer(FlagsChangeView(version=present.version, changes=changes), present)
     snapshot = await services.change_flag.replace_all(
         flags,

@@ -66,6 +66,7 @@ __all__ = [
     "Unauthenticated",
     "UnknownTask",
     "UnsafeShadow",
+    "pointing_below",
 ]
 
 
@@ -143,6 +144,11 @@ class FlagRejected(GatewayError):
     def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
         self.errors = tuple(errors)
+
+
+def pointing_below(error: FlagRejected, at: str) -> FlagRejected:
+    """The same error where what it points into stands at `at` in the body."""
+    return type(error)(str(error), [FieldError(f"{at}{field.pointer}", field.detail) for field in error.errors])
 
 
 class UnsafeShadow(FlagRejected):

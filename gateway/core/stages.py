@@ -21,6 +21,7 @@ __all__ = [
     "rules_further",
     "same_routing",
     "step_of",
+    "to_legacy",
 ]
 
 _OBSERVING = frozenset({Mode.SHADOW, Mode.MIRROR})
@@ -78,6 +79,16 @@ def at_step(flag: Flag, step: Step) -> Flag:
             return replace(flag, mode=step.mode, events_share=0, shadow_share=0)
         case _:
             return replace(flag, mode=Mode.LEGACY, events_share=0, shadow_share=0, rules=())
+
+
+def to_legacy(flag: Flag) -> Flag:
+    """The flag with legacy alone, for everybody: nothing moved, nothing observed, no rule.
+
+    Its cohorts stay dealt as they are, its safety class declared. The rules are in the version before.
+    """
+    if flag.mode is Mode.LEGACY and not flag.rules:
+        return flag
+    return replace(flag, mode=Mode.LEGACY, events_share=0, shadow_share=0, control_share=0, rules=())
 
 
 def exposes_callers(flag: Flag) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.core.errors import FieldError, FlagConflict, FlagRejected, NotFound
+from gateway.core.errors import FlagConflict, FlagRejected, NotFound, pointing_below
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.ports import FlagStore
@@ -38,12 +38,12 @@ class ChangeFlag:
 
         Without `expected_version` a change of another task's flag at the same moment is not in the way: both are kept. A change of
         what decides this task is: whoever asked for this one did not know of it, and it may have been a rollback.
-        A flag that carries a gate goes forward as `AdmitForward` says. Raises `FlagRejected` (`UnsafeShadow`, `FlagConflict`, and what
+        Whom it takes forward it takes as `AdmitForward` says. Raises `FlagRejected` (`UnsafeShadow`, `FlagConflict`, and what
         `AdmitForward` raises), `StoreUnavailable`.
         """
         flag.check()
         known = self._flags.snapshot if expected_version is None else await self._at(expected_version)
-        seen = await self._admit(known.flag_for(flag.task), flag, force=force, reason=reason)
+        seen = await self._admit(known, known.with_flag(flag), force=force, reason=reason)
         present = known
         for attempt in range(_ATTEMPTS):
             try:
@@ -74,22 +74,34 @@ class ChangeFlag:
         evidence: FlagEvidence | None = None,
         force: bool = False,
     ) -> FlagSnapshot:
-        """Make these all the flags there are. Raises as `check_all`, and `FlagConflict`."""
-        await self.check_all(flags, reason=reason, force=force)
-        return await self._flags.replace(
-            flags, expected_version=expected_version, author=author, reason=reason, source=source, evidence=evidence
-        )
+        """Make these all the flags there are. Raises as `check_all`."""
+        for attempt in range(_ATTEMPTS):
+            checked = await self._at(expected_version) if expected_version is not None else await self._flags.latest()
+            seen = await self._checked(checked, flags, reason=reason, force=force)
+            try:
+                return await self._flags.replace(
+                    flags, expected_version=checked.version, author=author, reason=reason, source=source, evidence=evidence or seen
+                )
+            except FlagConflict:
+                if expected_version is not None or attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
-    async def check_all(self, flags: Mapping[str, Flag], *, reason: str, force: bool) -> None:
-        """Raises as `set` for the first that may not be set; it points into `/flags/<task>`."""
+    async def check_all(self, flags: Mapping[str, Flag], *, reason: str, force: bool, expected_version: int | None = None) -> FlagSnapshot:
+        """The version these flags may follow. Raises as `set` for the first that may not be set; it points into `/flags/<task>`."""
         present = self._flags.snapshot
+        await self._checked(present, flags, reason=reason, force=force)
+        if expected_version is not None and expected_version != present.version:
+            raise FlagConflict(expected_version, present.version)
+        return present
+
+    async def _checked(self, present: FlagSnapshot, flags: Mapping[str, Flag], *, reason: str, force: bool) -> FlagEvidence | None:
         for task, flag in flags.items():
             try:
                 flag.check()
-                await self._admit(present.flag_for(task), flag, force=force, reason=reason)
             except FlagRejected as exc:
-                errors = [FieldError(f"/flags/{task}{error.pointer}", error.detail) for error in exc.errors]
-                raise type(exc)(str(exc), errors) from exc
+                raise pointing_below(exc, f"/flags/{task}") from exc
+        return await self._admit(present, flags, force=force, reason=reason, at="/flags")
 
     async def _at(self, version: int) -> FlagSnapshot:
         """The version a caller has read, perhaps from a gateway that heard of it before this one."""

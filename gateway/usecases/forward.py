@@ -1,82 +1,112 @@
-"""What a task that carries a gate has to show before it goes forward: evidence, or a reason; and somebody there to run it."""
+"""What a task needs before it goes forward: somebody there to run it; and, where its flag carries a gate, evidence or a reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from dualrun.contracts import Side
-from gateway.core.errors import FieldError, FlagHeld, FlagRejected, NotProven, NotServed, StepRefused, StoreUnavailable
+from gateway.core.errors import FieldError, FlagHeld, FlagRejected, NotProven, NotServed, StepRefused, StoreUnavailable, pointing_below
 from gateway.core.evidence_note import FlagEvidence
-from gateway.core.flags import Flag
+from gateway.core.flags import Flag, FlagSnapshot
+from gateway.core.forward_move import ForwardMove, forward_moves
 from gateway.core.gate import CheckResult, GateAction
 from gateway.core.ports import Catalogue
-from gateway.core.stages import is_forward, next_step, reachable, rule_step, rules_further, step_of
-from gateway.core.targeting import Rule
+from gateway.core.stages import next_step, reachable, rule_step, step_of
 from gateway.usecases.read_gate import GateReading, ReadGate
 
 __all__ = ["AdmitForward", "check_reason", "check_served", "held", "not_proven"]
 
 
 class AdmitForward:
-    """Whether a change of a flag may take its task further than the present flag does."""
+    """Whether a change of flags may take the tasks it decides about further than they are."""
 
     def __init__(self, *, gate: ReadGate, catalogue: Catalogue, new_id: Callable[[], str]) -> None:
         self._gate = gate
         self._catalogue = catalogue
         self._new_id = new_id
 
-    async def __call__(self, present: Flag | None, wanted: Flag, *, force: bool, reason: str) -> FlagEvidence | None:
+    def goes_forward(self, before: FlagSnapshot, after: Mapping[str, Flag]) -> bool:
+        """Whether the change takes anybody further on; what does not is asked for nothing."""
+        return any(True for _ in forward_moves(before, after, self._catalogue.names()))
+
+    async def __call__(
+        self, before: FlagSnapshot, after: Mapping[str, Flag], *, force: bool, reason: str, at: str | None = None
+    ) -> FlagEvidence | None:
         """What a change that is admitted rests on, where it was evidence.
 
-        Any step back is, and so is everything where the present flag carries no gate. The flag itself goes forward by promotion, or here
-        with `force` and a reason, a step at a time; a rule that takes somebody further than the flag does goes by evidence, or likewise.
-        Raises `StepRefused`, `FlagHeld`, `NotProven`, `NotServed`, `FlagRejected` (no reason), `StoreUnavailable`.
+        Asked is each task for itself, whatever decides it, before and after: one that loses its own flag to a glob is too. Any step back
+        is free. A step forward needs a handler and a live worker on the events side, and nobody who holds the task. Where the present
+        flag carries a gate, the flag goes forward by promotion, or here with `force` and a reason, a step at a time; a rule that takes
+        somebody further than the flag does goes by evidence, or likewise.
+        Raises `StepRefused`, `FlagHeld`, `NotProven`, `NotServed`, `FlagRejected` (no reason), `StoreUnavailable`. Where all flags are
+        set at once, `at` is where in the body they stand: errors then point to the flag that decides.
         """
-        if present is None or present.gate is None:
-            return None
-        rules = rules_further(present, wanted)
-        goes_on = is_forward(present, wanted)
-        if not rules and not goes_on:
-            return None
+        seen = []
+        for move in forward_moves(before, after, self._catalogue.names()):
+            try:
+                evidence = await self._admit(move, force=force, reason=reason)
+            except FlagRejected as exc:
+                raise (exc if at is None else pointing_below(exc, f"{at}/{move.after.task}")) from exc
+            if evidence is not None:
+                seen.append(evidence)
+        return together(seen)
+
+    async def _admit(self, move: ForwardMove, *, force: bool, reason: str) -> FlagEvidence | None:
+        present, seen = move.before, None
         if present.held:
-            raise held(wanted.task, present)
-        if force:
-            check_reason(reason)
-        seen = None
-        if goes_on:
-            _check_step(present, wanted, force=force)
-        elif not force:
-            seen = await self._proven(present, wanted, rules)
-        check_served(self._catalogue, wanted.task, Side.EVENTS)
+            raise held(move.name, present)
+        if present.gate is not None:
+            if force:
+                check_reason(reason)
+            if move.goes_on:
+                _check_step(move, force=force)
+            elif not force and not move.stands_for_tasks:
+                seen = await self._proven(move)
+        if not move.stands_for_tasks:
+            check_served(self._catalogue, move.name, Side.EVENTS)
         return seen
 
-    async def _proven(self, present: Flag, wanted: Flag, rules: Sequence[Rule]) -> FlagEvidence:
+    async def _proven(self, move: ForwardMove) -> FlagEvidence:
+        present, rules = move.before, move.rules
         far = [rule.name for rule in rules if not reachable(present, rule_step(rule))]
         if far:
             raise StepRefused(
-                f"rule {far[0]!r} takes some of {wanted.task!r} further than its next step, {str(next_step(present))!r}: that asks for "
+                f"rule {far[0]!r} takes some of {move.name!r} further than its next step, {str(next_step(present))!r}: that asks for "
                 "`force` and a reason",
                 [FieldError("/rules", f"at most {next_step(present) or step_of(present)}, or /force")],
             )
-        reading = await self._gate.read(wanted.task)
+        reading = await self._gate.read(move.name)
         if reading.action is not GateAction.PROMOTE:
             raise not_proven(reading, f"rule {rules[0].name!r} is a step forward")
         return reading.as_evidence(self._new_id())
 
 
-def _check_step(present: Flag, wanted: Flag, *, force: bool) -> None:
+def _check_step(move: ForwardMove, *, force: bool) -> None:
+    present, wanted = move.before, move.after
     if not force:
         raise StepRefused(
-            f"{wanted.task!r} carries a gate: it goes forward by promotion (`dualrun flags promote {wanted.task}`), which looks at the "
+            f"{move.name!r} carries a gate: it goes forward by promotion (`dualrun flags promote {move.name}`), which looks at the "
             "evidence; by force, where you say why",
             [FieldError("/mode", f"{step_of(present)} or back")],
         )
     if not reachable(present, step_of(wanted)):
         raise StepRefused(
-            f"{wanted.task!r} is at {str(step_of(present))!r}: one step forward at a time, by force too",
+            f"{move.name!r} is at {str(step_of(present))!r}: one step forward at a time, by force too",
             [FieldError("/mode", f"at most {next_step(present) or step_of(present)}")],
         )
+
+
+def together(seen: Sequence[FlagEvidence]) -> FlagEvidence | None:
+    """What a change of several tasks rests on; None where it rests on nothing."""
+    if len(seen) <= 1:
+        return seen[0] if seen else None
+    return FlagEvidence(
+        report=" ".join(one.report for one in seen),
+        n=sum(one.n or 0 for one in seen),
+        mismatches=sum(one.mismatches or 0 for one in seen),
+        checks=tuple(check for one in seen for check in one.checks),
+    )
 
 
 def check_reason(reason: str) -> None:

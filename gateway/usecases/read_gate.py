@@ -16,10 +16,9 @@ from gateway.core.gate_check import StepState
 from gateway.core.gate_rule import action_of, checks_of
 from gateway.core.moment import as_utc
 from gateway.core.ports import Catalogue, FlagStore, GateLedger
-from gateway.core.stages import at_step, exposes_callers, gate_of, next_step, step_of
+from gateway.core.stages import at_step, exposes_callers, gate_of, next_step, step_of, to_legacy
 from gateway.core.step import Step
 from gateway.core.step_evidence import StepEvidence
-from gateway.usecases.roll_back import to_legacy
 from gateway.usecases.step_start import FindStepStart, StepStart
 
 __all__ = ["GateReading", "ReadGate"]

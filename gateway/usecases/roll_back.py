@@ -8,16 +8,17 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from dualrun.contracts import Mode
 from gateway.core.errors import FlagConflict, NotFound, StoreUnavailable
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flag_change import FlagChange, changes_between
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.nearest import nearest
 from gateway.core.ports import FlagStore
+from gateway.core.stages import to_legacy
+from gateway.usecases.forward import AdmitForward
 from gateway.usecases.read_flag_history import version_kept
 
-__all__ = ["RollBack", "RolledBack", "to_legacy"]
+__all__ = ["RollBack", "RolledBack"]
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +41,16 @@ class RolledBack:
 class RollBack:
     """Takes tasks back. It needs no ledger, no notices, no live worker; and where the flag store does not answer, not even that."""
 
-    def __init__(self, flags: FlagStore) -> None:
+    def __init__(self, flags: FlagStore, admit: AdmitForward) -> None:
         self._flags = flags
+        self._admit = admit
 
     async def task(
         self, task: str, *, to_version: int | None, author: str, reason: str, source: str, evidence: FlagEvidence | None = None
     ) -> RolledBack:
-        """Take one task (or the flag of a glob) to mode legacy, or to what decided it at `to_version`.
+        """Take one task (or the flag of a glob) to mode legacy, or to what decided it at `to_version`; a hold stays.
 
+        A version at which it stood further on is no way back: that asks for what `AdmitForward` asks for, and raises as that does.
         Raises `NotFound` where no flag names the task, now or then (a misspelt name must not pass for a rollback), or the version is
         not kept; `StoreUnavailable` where a version is asked for that nobody remembers while the store is away.
         """
@@ -59,18 +62,38 @@ class RollBack:
                 raise _no_flag(task, present)
             return _task_to_legacy(task, present) if then is None else _task_as(task, present, then)
 
-        return await self._until_it_wins(wanted, author=author, reason=reason, source=source, evidence=evidence)
+        asked = wanted if then is None else await self._admitted(wanted, reason)
+        return await self._until_it_wins(asked, author=author, reason=reason, source=source, evidence=evidence)
 
     async def everything(
         self, *, to_version: int | None, author: str, reason: str, source: str, evidence: FlagEvidence | None = None
     ) -> RolledBack:
-        """Take every flag to mode legacy, or all flags to what they were at `to_version`. Raises `NotFound`, `StoreUnavailable`."""
+        """Take every flag to mode legacy, or all flags to what they were at `to_version`; holds stay. Raises as `task`."""
         then = await self._then(to_version) if to_version is not None else None
 
         def wanted(present: FlagSnapshot) -> Mapping[str, Flag]:
-            return {name: to_legacy(flag) for name, flag in present.flags.items()} if then is None else then.flags
+            if then is None:
+                return {name: to_legacy(flag) for name, flag in present.flags.items()}
+            return _still_held(then.flags, present)
 
-        return await self._until_it_wins(wanted, author=author, reason=reason, source=source, evidence=evidence)
+        asked = wanted if then is None else await self._admitted(wanted, reason)
+        return await self._until_it_wins(asked, author=author, reason=reason, source=source, evidence=evidence)
+
+    async def _admitted(self, wanted: _Wanted, reason: str) -> _Wanted:
+        """The same change, where it may be made. It is made to the flags it was admitted for, if it takes anybody forward."""
+        try:
+            asked = await _in_time(self._flags.latest())
+        except StoreUnavailable:
+            asked = self._flags.snapshot
+        await self._admit(asked, wanted(asked), force=False, reason=reason)
+
+        def same(present: FlagSnapshot) -> Mapping[str, Flag]:
+            flags = wanted(present)
+            if present.version != asked.version and self._admit.goes_forward(present, flags):
+                raise FlagConflict(asked.version, present.version)
+            return flags
+
+        return same
 
     async def _then(self, version: int) -> FlagSnapshot:
         """A version of before; while the store is away, one this process has seen. Raises `NotFound`, `StoreUnavailable`."""
@@ -121,16 +144,6 @@ async def _in_time(question: Coroutine[object, object, _T]) -> _T:
     raise StoreUnavailable(f"no answer within {_STORE_S} s")
 
 
-def to_legacy(flag: Flag) -> Flag:
-    """The flag with legacy alone, for everybody: nothing moved, nothing observed, no rule.
-
-    Its cohorts stay dealt as they are, its safety class declared. The rules are in the version before.
-    """
-    if flag.mode is Mode.LEGACY and not flag.rules:
-        return flag
-    return replace(flag, mode=Mode.LEGACY, events_share=0, shadow_share=0, control_share=0, rules=())
-
-
 def _task_to_legacy(task: str, present: FlagSnapshot) -> Mapping[str, Flag]:
     flag = present.flag_for(task)
     # What a glob says already needs no flag of the task's own.
@@ -141,12 +154,22 @@ def _task_as(task: str, present: FlagSnapshot, then: FlagSnapshot) -> Mapping[st
     """The present flags with the task decided as it was then, whatever globs say now."""
     own = then.flags.get(task)
     if own is not None:
-        return present.with_flag(own)
+        return _still_held(present.with_flag(own), present)
     others = {name: flag for name, flag in present.flags.items() if name != task}
     decided, now = then.flag_for(task), FlagSnapshot(version=0, flags=others).flag_for(task)
-    if decided == now:
-        return others
-    return {**others, task: replace(decided, task=task) if decided is not None else Flag(task=task)}
+    if decided != now:
+        others[task] = replace(decided, task=task) if decided is not None else Flag(task=task)
+    return _still_held(others, present)
+
+
+def _still_held(flags: Mapping[str, Flag], present: FlagSnapshot) -> Mapping[str, Flag]:
+    """The flags with what is held now held on: a hold is released by whoever says so."""
+    then, kept = FlagSnapshot(version=0, flags=flags), dict(flags)
+    for name in flags.keys() | present.flags.keys():
+        now, flag = present.flag_for(name), then.flag_for(name)
+        if now is not None and now.held and (flag is None or not flag.held):
+            kept[name] = replace(flag or Flag(task=name), task=name, held=True)
+    return kept
 
 
 def _no_flag(task: str, present: FlagSnapshot) -> NotFound:

@@ -13,8 +13,8 @@ from gateway.core.gate import GateAction, GateVerdict
 from gateway.core.gate_rule import may_go_on_alone
 from gateway.core.gate_settings import Gate, OnFailure
 from gateway.core.ports import Catalogue, FlagStore
+from gateway.core.stages import to_legacy
 from gateway.usecases.read_gate import GateReading, ReadGate
-from gateway.usecases.roll_back import to_legacy
 from gateway.usecases.tell_verdict import TellVerdict
 
 __all__ = ["GATE_AUTHOR", "RunGate", "tasks_of"]

@@ -15,8 +15,7 @@ from gateway.core.gate import Check, CheckName, CheckResult, GateAction, GateVer
 from gateway.core.gate_settings import OnWorkerLoss
 from gateway.core.ports import Catalogue, FlagStore
 from gateway.core.routing import answering_sides
-from gateway.core.stages import step_of
-from gateway.usecases.roll_back import to_legacy
+from gateway.core.stages import step_of, to_legacy
 from gateway.usecases.run_gate import GATE_AUTHOR, tasks_of
 from gateway.usecases.tell_verdict import TellVerdict
 

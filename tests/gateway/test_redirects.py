@@ -97,8 +97,8 @@ async def test_a_rollback_takes_back_what_waits_and_leaves_what_has_started() ->
 
 async def test_a_rollback_takes_along_what_waits_for_a_service_without_a_worker() -> None:
     async with memory_gateway() as gateway:
-        gateway.catalogue.withdraw(Announcement(worker="events-1", side=Side.EVENTS, service="shop", tasks=()))
         await put(gateway, Mode.EVENTS)
+        gateway.catalogue.withdraw(Announcement(worker="events-1", side=Side.EVENTS, service="shop", tasks=()))
         await submit(gateway, 20)
         await submit(gateway, 3, countdown=3600.0)
         rolled_back = await gateway.services.roll_back.task(TASK, to_version=None, author="a", reason="", source="api")

@@ -66,6 +66,12 @@ class MemoryGateway:
     breakers: MemoryBreakerBoard
     access: MemoryAccessStore
 
+    def serve(self, *tasks: str) -> None:
+        """Have a live worker of each side serve these tasks, too."""
+        for side in Side:
+            served = tuple(ServedTask(task=task) for task in tasks)
+            self.catalogue.announce(Announcement(worker=f"{side.value}-2", side=side, service="other", tasks=served, ttl_s=3600.0))
+
     async def depths(self) -> dict[str, int]:
         """How many messages wait in each queue a submission can reach."""
         names = (LEGACY_QUEUE, EVENTS_QUEUE, SHADOW_QUEUE, RECORDS_QUEUE)

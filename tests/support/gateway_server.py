@@ -30,6 +30,10 @@ class GatewayServer:
         """How many messages wait in each queue that has any."""
         return asyncio.run_coroutine_threadsafe(self._gateway.depths(), self._loop).result(10)
 
+    def serve(self, *tasks: str) -> None:
+        """Have a live worker of each side serve these tasks, too."""
+        self._gateway.serve(*tasks)
+
     def judge(self, verdict: GateVerdict) -> None:
         """Say something as the gate."""
         asyncio.run_coroutine_threadsafe(self._gateway.gate_notices.publish(verdict), self._loop).result(10)

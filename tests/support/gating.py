@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -24,6 +24,7 @@ from gateway.usecases.change_flag import ChangeFlag
 from gateway.usecases.forward import AdmitForward
 from gateway.usecases.promote_task import PromoteTask
 from gateway.usecases.read_gate import ReadGate
+from gateway.usecases.roll_back import RollBack
 from gateway.usecases.run_gate import RunGate
 from gateway.usecases.tell_verdict import TellVerdict
 from gateway.usecases.watch_workers import WatchWorkers
@@ -42,19 +43,25 @@ def announcement(side: Side, *tasks: str) -> Announcement:
 
 
 class Way:
-    """`TASK` on a step, with a clock that tests turn."""
+    """`TASK` on a step, with a clock that tests turn. Both sides have a live worker that serves it, and what else `serves` names."""
 
-    def __init__(self, flags: FlagStore | None = None, gate: Gate | None = GATE) -> None:
+    def __init__(self, flags: FlagStore | None = None, gate: Gate | None = GATE, serves: Sequence[str] = ()) -> None:
         self.now = NOON
         self.flags = flags or MemoryFlagStore(now=self.clock)
         self.catalogue, self.ledger, self.notices = MemoryCatalogue(), MemoryLedger(), MemoryGateNotices()
         for side in Side:
-            self.catalogue.announce(announcement(side, TASK))
+            self.catalogue.announce(announcement(side, TASK, *serves))
         self.gate = gate
         self._ids = count(1)
         self._records = count(1)
+        self.wire()
+
+    def wire(self) -> None:
+        """Put the use cases over what is there: again, where a test has put another part in place."""
         self.reading = ReadGate(flags=self.flags, catalogue=self.catalogue, ledger=self.ledger, now=self.clock)
-        self.change = ChangeFlag(self.flags, AdmitForward(gate=self.reading, catalogue=self.catalogue, new_id=self.new_id))
+        admit = AdmitForward(gate=self.reading, catalogue=self.catalogue, new_id=self.new_id)
+        self.change = ChangeFlag(self.flags, admit)
+        self.roll_back = RollBack(self.flags, admit)
         self.promote = PromoteTask(flags=self.flags, gate=self.reading, catalogue=self.catalogue, new_id=self.new_id)
 
     def clock(self) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.gateway_parts import TASK
+from tests.support.gateway_parts import TASK, MemoryGateway
 
 SHADOW = {"mode": "shadow", "shadow_percent": 100, "safety": "sandboxed"}
 BY_ANN = {"author": "ann", "reason": "first look"}
@@ -68,7 +68,8 @@ async def test_what_is_no_version_is_a_problem(client: httpx.AsyncClient, path: 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-async def test_setting_all_flags_leaves_no_others_and_says_what_changed(client: httpx.AsyncClient) -> None:
+async def test_setting_all_flags_leaves_no_others_and_says_what_changed(gateway: MemoryGateway, client: httpx.AsyncClient) -> None:
+    gateway.serve("cart.merge")
     await client.put("/v1/flags/cart.merge", json={"mode": "events"})
     answer = await client.put("/v1/flags", json={"flags": {TASK: SHADOW}, **BY_ANN}, headers={"If-Match": '"1"'})
     assert (answer.status_code, answer.headers["ETag"], answer.json()["version"]) == (200, '"2"', 2)
@@ -108,7 +109,10 @@ async def test_one_wrong_flag_of_all_is_named_and_nothing_is_set(
 
 
 @pytest.mark.parametrize("name", ["history", "rollback"])
-async def test_a_task_named_like_a_path_of_the_api_gets_its_flag_by_a_glob(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_task_named_like_a_path_of_the_api_gets_its_flag_by_a_glob(
+    gateway: MemoryGateway, client: httpx.AsyncClient, name: str
+) -> None:
+    gateway.serve(name)
     refused = await client.put(f"/v1/flags/{name}", json={"mode": "events"})
     glob = f"[{name[0]}]{name[1:]}"
     assert (refused.status_code, refused.json()["code"], refused.json()["errors"][0]["pointer"]) == (422, "invalid_flag", "/task")

@@ -92,7 +92,7 @@ async def test_nobody_is_sent_to_a_side_without_a_handler_or_a_live_worker(gatew
     assert "@handler('legacy.only')" in unknown.json()["detail"]
     served = gateway.catalogue.served_by(TASK)[Side.EVENTS]
     gateway.catalogue.withdraw(Announcement(worker="events-1", side=Side.EVENTS, service="shop", tasks=(served,)))
-    await client.put(f"/v1/flags/{TASK}", json=GATED)
+    await client.put(f"/v1/flags/{TASK}", json={**GATED, "mode": "legacy"})
     dead = await _promote(client, force=True, reason="go")
     assert (dead.status_code, dead.json()["code"]) == (409, "side_not_served")
     assert "start `python -m event_handlers`" in dead.json()["detail"]

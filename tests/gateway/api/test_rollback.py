@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.support.gateway_parts import TASK
+from tests.support.gateway_parts import TASK, MemoryGateway
 
 EVENTS = {"mode": "events"}
 TASK_TOO = {"task": TASK, "args": [42, "ann@example.org"]}
@@ -42,7 +42,8 @@ async def test_author_and_reason_are_in_the_history(client: httpx.AsyncClient) -
     assert (newest["author"], newest["reason"], newest["source"]) == ("ann", "mails twice", "cli")
 
 
-async def test_one_task_or_everything_goes_to_a_version(client: httpx.AsyncClient) -> None:
+async def test_one_task_or_everything_goes_to_a_version(gateway: MemoryGateway, client: httpx.AsyncClient) -> None:
+    gateway.serve("cart.merge")
     for percent in (1, 2, 3):
         for task in (TASK, "cart.merge"):
             await client.put(f"/v1/flags/{task}", json={"mode": "canary", "events_percent": percent})

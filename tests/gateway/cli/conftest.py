@@ -10,8 +10,9 @@ from tests.support.gateway_server import running_gateway
 
 @pytest.fixture
 def dualrun() -> Iterator[Dualrun]:
-    """The command, against a gateway of the test's own."""
+    """The command, against a gateway of the test's own, which knows of `cart.merge`, too."""
     with running_gateway() as server:
+        server.serve("cart.merge")
         yield dualrun_at(server.url)
 
 

@@ -20,9 +20,10 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.flags import Flag
 from gateway.flags.file import FlagsFile
 from gateway.flags.redis import RedisFlagStore
-from gateway.usecases.roll_back import RollBack, RolledBack
+from gateway.usecases.roll_back import RolledBack
 from tests.gateway.flags.conftest import PrivateRedis
 from tests.support.eventually import becomes
+from tests.support.gating import Way
 
 A, B = "a.task", "b.task"
 MOVED = {name: Flag(task=name, mode=Mode.EVENTS) for name in (A, B)}
@@ -51,7 +52,7 @@ async def gateway(redis: PrivateRedis, broker: MemoryBroker, state: Path | None 
 
 
 async def roll_back(store: RedisFlagStore, task: str = A) -> RolledBack:
-    return await RollBack(store).task(task, to_version=None, author="ann", reason="double mails", source="cli")
+    return await Way(store).roll_back.task(task, to_version=None, author="ann", reason="double mails", source="cli")
 
 
 async def modes(store: RedisFlagStore) -> dict[str, str]:
@@ -145,7 +146,7 @@ async def test_it_goes_back_to_a_version_this_process_has_seen(private_redis: Pr
         version = await moved(here)
         await here.replace({A: Flag(task=A)}, expected_version=None, author="", reason="", source="api")
         private_redis.stop()
-        await RollBack(here).everything(to_version=version, author="", reason="", source="api")
+        await Way(here, serves=(A, B)).roll_back.everything(to_version=version, author="", reason="", source="api")
         assert await modes(here) == {A: "events", B: "events"}
 
 

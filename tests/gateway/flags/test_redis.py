@@ -16,7 +16,6 @@ from dualrun.contracts import Mode
 from gateway.core.errors import FlagConflict, StoreUnavailable
 from gateway.core.flags import Flag
 from gateway.flags import RedisFlagStore
-from gateway.usecases.roll_back import RollBack
 from tests.gateway.flags.conftest import PrivateRedis
 from tests.support.gating import Way
 
@@ -104,7 +103,7 @@ async def test_a_gateway_that_has_not_heard_of_a_version_changes_one_flag_of_it_
         await _put(ahead, EVENTS)
         added = Flag(task="order.send", mode=Mode.EVENTS)
         assert behind.snapshot.version == 0
-        snapshot = await Way(behind).change.set(added, author="ann", reason="", source="api", expected_version=1)
+        snapshot = await Way(behind, serves=(added.task,)).change.set(added, author="ann", reason="", source="api", expected_version=1)
         assert (snapshot.version, snapshot.flags) == (2, {**EVENTS, added.task: added})
     await behind.stop()
 
@@ -139,7 +138,7 @@ async def test_a_version_nobody_remembers_cannot_be_gone_back_to_without_redis(p
         await _put(store, EVENTS)
         private_redis.stop()
         with pytest.raises(StoreUnavailable):
-            await RollBack(store).task("cart.merge_carts", to_version=7, author="ann", reason="", source="api")
+            await Way(store).roll_back.task("cart.merge_carts", to_version=7, author="ann", reason="", source="api")
         assert (store.snapshot.version, store.snapshot.flags) == (1, EVENTS)
 
 
@@ -150,7 +149,7 @@ async def test_without_pub_sub_a_rollback_reaches_other_gateways_within_a_second
         client.acl_setuser("default", enabled=True, reset_channels=True)
         client.client_kill_filter(_type="pubsub")
         client.close()
-        await RollBack(two).everything(to_version=None, author="ann", reason="", source="api")
+        await Way(two).roll_back.everything(to_version=None, author="ann", reason="", source="api")
         await _until(lambda: one.snapshot.flags == LEGACY, 1.0)
 
 

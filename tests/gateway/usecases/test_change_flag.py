@@ -39,7 +39,8 @@ class _Overtaken(MemoryFlagStore):
 
 
 async def _set(store: MemoryFlagStore, flag: Flag, expected: int | None = None) -> FlagSnapshot:
-    return await Way(store).change.set(flag, author="ann", reason="", source="api", expected_version=expected)
+    way = Way(store, serves=(CART.task, ORDER.task))
+    return await way.change.set(flag, author="ann", reason="", source="api", expected_version=expected)
 
 
 async def test_a_change_of_another_flag_meanwhile_is_kept() -> None:

@@ -14,12 +14,13 @@ from gateway.core.flags import Flag
 from gateway.core.ports import FlagStore
 from gateway.core.targeting import Condition, Operator, Rule
 from gateway.flags import MemoryFlagStore, RedisFlagStore
-from gateway.usecases.roll_back import RollBack, RolledBack
+from gateway.usecases.roll_back import RolledBack
 from tests.support.gating import Way
 
 CART = Flag(task="cart.merge", mode=Mode.CANARY, events_share=50_000, shadow_share=100_000, safety=Safety.PURE, salt="s")
 ORDERS = Flag(task="order.*", mode=Mode.EVENTS)
 QUIET = Flag(task="auth.clean", shadow_share=5)
+SERVED = ("cart.merge", "order.send", "order.pay", "auth.login", *(f"other.{n}" for n in range(4)))
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
@@ -37,12 +38,16 @@ async def _put(store: FlagStore, *flags: Flag) -> None:
     await store.replace({flag.task: flag for flag in flags}, expected_version=None, author="ann", reason="", source="api")
 
 
+def _way(store: FlagStore) -> Way:
+    return Way(store, serves=SERVED)
+
+
 async def _task(store: FlagStore, task: str, to_version: int | None = None) -> RolledBack:
-    return await RollBack(store).task(task, to_version=to_version, author="ben", reason="mails twice", source="cli")
+    return await _way(store).roll_back.task(task, to_version=to_version, author="ben", reason="mails twice", source="cli")
 
 
 async def _everything(store: FlagStore, to_version: int | None = None) -> RolledBack:
-    return await RollBack(store).everything(to_version=to_version, author="ben", reason="", source="api")
+    return await _way(store).roll_back.everything(to_version=to_version, author="ben", reason="", source="api")
 
 
 async def test_a_task_goes_to_legacy_alone_and_keeps_its_cohorts_and_safety_class(store: FlagStore) -> None:
@@ -147,7 +152,7 @@ async def test_a_rollback_wins_over_others_that_change_flags_all_the_time(store:
         while not stop.is_set():
             flag = Flag(task=task, mode=Mode.EVENTS, salt=str(changed))
             try:
-                await Way(store).change.set(flag, author="eve", reason="", source="api")
+                await _way(store).change.set(flag, author="eve", reason="", source="api")
             except FlagConflict:
                 continue
             changed += 1

@@ -176,8 +176,10 @@ async def test_a_queue_nobody_declared_is_the_callers_mistake() -> None:
 
 async def test_a_side_nobody_serves_is_unavailable_and_publishes_nothing() -> None:
     async with memory_gateway() as gateway:
-        await set_flag(gateway, Flag(task="nobody.*", mode=Mode.EVENTS))
         gateway.catalogue.announce(legacy_only("nobody.home"))
+        flag = Flag(task="nobody.*", mode=Mode.EVENTS)
+        # As a flags file, which comes before the workers on a cold start.
+        await gateway.flags.replace({flag.task: flag}, expected_version=None, author="flags file", reason="", source="file")
         with pytest.raises(DispatchFailed) as caught:
             await gateway.services.submit.one(TaskRequest(task="nobody.home"))
         assert caught.value.side is Side.EVENTS
