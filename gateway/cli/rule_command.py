@@ -19,6 +19,8 @@ from gateway.cli.refusal import Refused
 from gateway.cli.session import on_gateway
 from gateway.comparison import Rule, TaskRules
 from gateway.core.errors import RulesRejected
+from gateway.core.noise import CONTROL_RUNS_MIN
+from gateway.report.suggestion import Suggestion
 from gateway.rules import load_rules
 from gateway.rules.addition import add_rules, rules_text
 
@@ -81,29 +83,34 @@ def suggest(
 ) -> None:
     """Suggest rules for what legacy itself does not do twice alike, by its control runs (`control_percent` of the flag).
 
+    It takes 100 of them. What differs only in its order is suggested as `unordered`. For states, errors, and effects that are lost or
+    repeated nothing is suggested: such a rule would hide the very faults a shadow is there to find.
+
     Example: dualrun rules suggest reports.daily_report --owner reports --accept
     """
     last_day = datetime.now(UTC).date() + timedelta(days=expires_days) if expires_days else None
     found = [
-        (rules / f"{part['task']}.yaml", suggested)
+        (rules / f"{part['task']}.yaml", section, suggested)
         for part in _tasks(gateway, task)
-        if (suggested := [_rule(group, owner, last_day) for group in part["groups"] if (group["noise"] or {}).get("ignore")])
+        for section in map(str, Suggestion)
+        if (suggested := [_rule(group, owner, last_day) for group in part["groups"] if (group["noise"] or {}).get("suggest") == section])
     ]
     if accept:
-        for file, suggested in found:
-            add_rules(file, "ignore", suggested)
+        for file, section, suggested in found:
+            add_rules(file, section, suggested)
 
     def told() -> None:
-        for file, suggested in found:
-            typer.echo(f"# {file}{' (written)' if accept else ''}\n" + rules_text("ignore", suggested))
+        for file, section, suggested in found:
+            typer.echo(f"# {file}{' (written)' if accept else ''}\n" + rules_text(section, suggested))
         if not found:
             typer.echo(
-                "Nothing to suggest: legacy does everything twice alike, or no control runs were made (control_percent of the flag)."
+                f"Nothing to suggest: legacy does everything twice alike, or there were fewer than {CONTROL_RUNS_MIN} control runs"
+                " (control_percent of the flag). Rules for states, errors, and effects that are lost or repeated are never suggested."
             )
 
     view: list[JsonValue] = [
-        {"file": str(file), "written": accept, "ignore": [{name: str(text) for name, text in rule.items()} for rule in suggested]}
-        for file, suggested in found
+        {"file": str(file), "written": accept, section: [{name: str(text) for name, text in rule.items()} for rule in suggested]}
+        for file, section, suggested in found
     ]
     show({"suggested": view}, format, told)
 
@@ -130,6 +137,6 @@ def _every(rules: TaskRules) -> Iterator[Rule]:
 
 
 def _rule(group: dict[str, Any], owner: str, last_day: date | None) -> dict[str, object]:
-    reason = f"{group['noise']['says'].removesuffix(': ignore?')}; seen in {group['count']:,} submissions when the rule was made"
+    reason = f"{group['noise']['says'].rpartition(': ')[0]}; seen in {group['count']:,} submissions when the rule was made"
     rule: dict[str, object] = {"id": f"noise-{group['fingerprint']}", "path": group["path"], "owner": owner, "reason": reason}
     return rule if last_day is None else {**rule, "expires": last_day}

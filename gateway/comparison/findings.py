@@ -48,6 +48,7 @@ _NUMERIC = frozenset(
         DifferenceKind.SPAN_N_PLUS_ONE,
     }
 )
+_ORDERS = frozenset({DifferenceKind.ORDER, DifferenceKind.SPAN_ORDER})
 _AS_THEY_ARE = frozenset(
     {
         DifferenceKind.ORDER,
@@ -117,7 +118,7 @@ class Findings:
 
     def _rule(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> str | None:
         rule = self._rules.ignoring(path, self._today) if self._rules.ignore else None
-        if rule is None and kind is DifferenceKind.ORDER and self._rules.unordered:
+        if rule is None and kind in _ORDERS and self._rules.unordered:
             rule = self._rules.unordering(path, self._today)
         if rule is None and kind in _NUMERIC and self._rules.tolerance:
             rule = self._rules.tolerating(path, authority, shadow, self._today)

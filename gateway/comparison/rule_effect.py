@@ -52,6 +52,6 @@ def _hides(rule: Rule, difference: Difference, on: date) -> bool:
         case ToleranceRule():
             return difference.kind in _NUMBERS and rule.allows(difference.authority, difference.shadow)
         case UnorderedRule():
-            return difference.kind is DifferenceKind.ORDER
+            return difference.kind in (DifferenceKind.ORDER, DifferenceKind.SPAN_ORDER)
         case _:
             return False

@@ -15,11 +15,13 @@ from typing import TypeVar
 
 from gateway.core.binomial import at_most
 
-__all__ = ["FALSE_DISCOVERIES", "MATERIAL", "FieldCounts", "FieldJudgement", "FieldStanding", "judge_fields"]
+__all__ = ["CONTROL_RUNS_MIN", "FALSE_DISCOVERIES", "MATERIAL", "FieldCounts", "FieldJudgement", "FieldStanding", "judge_fields"]
 
 FALSE_DISCOVERIES = 0.05
 MATERIAL = 0.001
 """A rate of differences of a tenth of a point more than the noise is the least that matters; for lost and repeated effects, any."""
+CONTROL_RUNS_MIN = 100
+"""Before that many control runs no rule is suggested: the smallest N the test was simulated at (dual-run.md 4.1)."""
 _FEW = 25
 _MOSTLY = 0.5
 
@@ -62,11 +64,12 @@ class FieldJudgement:
     p_value: float
     """How probable so large an excess is if there is none."""
     control_rate: float
+    control_pairs: int = 0
 
     @property
     def is_ignorable(self) -> bool:
-        """Whether legacy differs from itself there more often than not: what stands there can never be compared."""
-        return self.standing is FieldStanding.NOISE and self.control_rate >= _MOSTLY
+        """Whether legacy differs from itself there more often than not, by enough runs: what stands there can never be compared."""
+        return self.standing is FieldStanding.NOISE and self.control_rate >= _MOSTLY and self.control_pairs >= CONTROL_RUNS_MIN
 
 
 def judge_fields(fields: Mapping[K, FieldCounts]) -> Mapping[K, FieldJudgement]:
@@ -85,7 +88,7 @@ def _judged(counts: FieldCounts, p_value: float | None, limit: float) -> FieldJu
         standing = FieldStanding.DIFFERENT
     else:
         standing = FieldStanding.UNPROVEN if excess > 0 else FieldStanding.NOISE
-    return FieldJudgement(standing, excess, p_value, control_rate)
+    return FieldJudgement(standing, excess, p_value, control_rate, counts.control_pairs)
 
 
 def _discovery_limit(p_values: list[float]) -> float:

@@ -8,6 +8,7 @@ from dualrun.contracts import JsonObject
 from gateway.core.comparison import Verdict
 from gateway.core.report import DifferenceGroup, Latency, NodeTime, ShadowReport
 from gateway.core.skew import SkewCount
+from gateway.report.suggestion import Suggestion, suggestion_for
 from gateway.report.summary import TaskSummary, summarise
 from gateway.report.words import DIFFERENCES
 
@@ -70,13 +71,15 @@ def _noise(task: TaskSummary, group: DifferenceGroup) -> JsonObject | None:
     judged = task.noise.get(group.fingerprint)
     if judged is None or group.ignored_by is not None:
         return None
+    suggestion = suggestion_for(group, judged)
     return {
         "standing": str(judged.standing),
         "says": task.noise_in_words(group),
         "control_rate": judged.control_rate,
         "excess": judged.excess,
         "p_value": judged.p_value,
-        "ignore": judged.is_ignorable,
+        "ignore": suggestion is Suggestion.IGNORE,
+        "suggest": None if suggestion is None else str(suggestion),
     }
 
 

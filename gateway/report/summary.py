@@ -13,6 +13,7 @@ from gateway.core.report import DifferenceGroup, ShadowReport, TaskReport
 from gateway.core.skew import skew_matters_from
 from gateway.report.scope import proven
 from gateway.report.standing import PROVEN_BELOW, Advice, advice_on
+from gateway.report.suggestion import suggestion_for
 from gateway.report.words import VERDICTS, counted, duration, percent
 
 __all__ = ["ReportSummary", "TaskSummary", "Tone", "summarise"]
@@ -61,8 +62,9 @@ class TaskSummary:
         if judged is None or judged.standing is FieldStanding.UNKNOWN or group.ignored_by is not None:
             return ""
         share = f"{percent(judged.control_rate)} of {counted(self.report.controls.get('', 0))} legacy-against-legacy runs"
-        if judged.is_ignorable:
-            return f"Noise: differs in {share}: ignore?"
+        suggestion = suggestion_for(group, judged)
+        if suggestion is not None:
+            return f"Noise: differs in {share}: {suggestion}?"
         if judged.standing is FieldStanding.NOISE:
             return f"Noise: differs as often in legacy-against-legacy runs ({share})."
         if judged.standing is FieldStanding.UNPROVEN:

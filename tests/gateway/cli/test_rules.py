@@ -18,7 +18,14 @@ NOISY = {
     "path": "/value/at",
     "count": 98,
     "ignored_by": None,
-    "noise": {"ignore": True, "says": "Noise: differs in 98.0 % of 100 legacy-against-legacy runs: ignore?"},
+    "noise": {"suggest": "ignore", "says": "Noise: differs in 98.0 % of 100 legacy-against-legacy runs: ignore?"},
+}
+SHUFFLED = {
+    "fingerprint": "2" * 16,
+    "path": "/value/tags",
+    "count": 60,
+    "ignored_by": None,
+    "noise": {"suggest": "unordered", "says": "Noise: differs in 60.0 % of 100 legacy-against-legacy runs: unordered?"},
 }
 HIDDEN = {"fingerprint": "1" * 16, "path": "/value/total", "count": 7, "ignored_by": "totals", "noise": None}
 OWN = "# what may differ\nignore:\n  - id: totals\n    path: /value/total\n    owner: ann\n    reason: rounding\nerrors:\n  A: B\n"
@@ -27,7 +34,7 @@ OWN = "# what may differ\nignore:\n  - id: totals\n    path: /value/total\n    o
 @pytest.fixture(autouse=True)
 def report(monkeypatch: pytest.MonkeyPatch) -> None:
     def call(self: GatewayClient, method: str, path: str, **_: object) -> httpx.Response:
-        return httpx.Response(200, json={"tasks": [{"task": "shop.charge", "groups": [NOISY, HIDDEN]}]})
+        return httpx.Response(200, json={"tasks": [{"task": "shop.charge", "groups": [NOISY, SHUFFLED, HIDDEN]}]})
 
     monkeypatch.setattr(GatewayClient, "call", call)
 
@@ -46,6 +53,7 @@ def test_a_suggestion_changes_nothing_until_a_person_accepts_it(tmp_path: Path) 
         ("noise-0123456789abcdef", "/value/at", "ann"),
         ("totals", "/value/total", "ann"),
     ]
+    assert [(rule.path, rule.reason.endswith("was made")) for rule in rules.unordered] == [("/value/tags", True)]
     (noise, _) = rules.ignore
     assert noise.expires is not None
     assert 89 <= (noise.expires - datetime.now(UTC).date()).days <= 90

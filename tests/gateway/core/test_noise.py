@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.noise import CASES, Case, diffy_flags, draw_binomial
-from gateway.core.noise import FieldCounts, FieldStanding, judge_fields
+from gateway.core.noise import CONTROL_RUNS_MIN, FieldCounts, FieldStanding, judge_fields
 
 
 def standing(pairs: int, different: int, control_pairs: int, control_different: int, material: float = 0.001) -> FieldStanding:
@@ -20,6 +20,12 @@ def test_a_field_that_differs_as_often_in_legacy_itself_is_noise() -> None:
     judged = judge_fields({"at": FieldCounts(1_000, 975, 100, 98)})["at"]
     assert judged.standing is FieldStanding.NOISE
     assert judged.is_ignorable
+
+
+def test_a_few_control_runs_are_no_reason_to_hide_anything() -> None:
+    few, enough = (judge_fields({"at": FieldCounts(1_000, 1_000, runs, runs)})["at"] for runs in (CONTROL_RUNS_MIN - 1, CONTROL_RUNS_MIN))
+    assert [few.standing, enough.standing] == [FieldStanding.NOISE, FieldStanding.NOISE]
+    assert [few.is_ignorable, enough.is_ignorable] == [False, True]
 
 
 def test_a_shift_on_a_noisy_field_is_found_where_a_ratio_sees_nothing() -> None:
