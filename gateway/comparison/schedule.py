@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dualrun.contracts import JsonValue, Outcome, State
+from dualrun.contracts import EffectKind, JsonValue, Outcome, State
 from gateway.core.comparison import DifferenceKind
 from gateway.core.moment import as_utc
 
@@ -31,8 +31,8 @@ def same_schedule(authority: Outcome, shadow: Outcome) -> bool:
 def compare_schedules(authority: Outcome, shadow: Outcome, eta: datetime | None, sink: ScheduleSink) -> None:
     """Attempts, the delays between them where both sides know all of theirs, and an eta that one side did not wait for.
 
-    A late start is no difference: it says how busy the workers were. Nor is it one that a shadow needs fewer attempts where its calls
-    were answered in the place of an outside that refused the authority's, or more where it was answered with those refusals.
+    A late start is no difference: it says how busy the workers were. Nor is it one that a shadow needs fewer attempts where a call of its
+    was answered without the refusals the authority got for it.
     """
     if authority.attempts != shadow.attempts:
         if not _was_spared(authority, shadow):
@@ -46,11 +46,21 @@ def compare_schedules(authority: Outcome, shadow: Outcome, eta: datetime | None,
         sink.add(DifferenceKind.EARLY, "/schedule/eta", early[0], early[1])
 
 
+_NOT_REFUSED = frozenset({EffectKind.SQL, EffectKind.HTTP, EffectKind.CACHE, EffectKind.OBJECT, EffectKind.MESSAGE, EffectKind.FILE})
+"""A held-back effect of these kinds spares a shadow nothing by itself. SQL is performed and rolled back; HTTP, Redis and objects are
+answered what the authority was in the same attempt, refusals too, and counted where they could not be; and brokers and disks are there
+for both sides."""
+
+
 def _was_spared(authority: Outcome, shadow: Outcome) -> bool:
-    return (
-        (shadow.attempts < authority.attempts or authority.attempts > 1)
-        and shadow.state is State.SUCCEEDED
-        and any(not effect.performed and effect.error is None for effect in shadow.effects)
+    if shadow.attempts >= authority.attempts or shadow.state is not State.SUCCEEDED:
+        return False
+    if shadow.calls_unanswered or shadow.calls_unknown:
+        return True
+    done = {(effect.kind, effect.key) for effect in authority.effects if effect.error is None}
+    return any(
+        not effect.performed and effect.error is None and effect.kind not in _NOT_REFUSED and (effect.kind, effect.key) in done
+        for effect in shadow.effects
     )
 
 

@@ -304,6 +304,24 @@ def test_an_error_and_a_state_that_mean_the_same_are_equal_by_the_table() -> Non
 
 def test_a_shadow_that_was_answered_in_place_of_a_busy_outside_may_need_fewer_attempts() -> None:
     first = outcome(attempts=1, retry_delays_s=())(base(Role.SHADOW))
-    spared = effects(lambda all_: [msgspec.structs.replace(one, performed=False) for one in all_])(first)
-    assert compare_outcomes(base(Role.AUTHORITY), spared, RULES) == (Verdict.EQUAL, ())
     assert compare_outcomes(base(Role.AUTHORITY), first, RULES)[0] is Verdict.DIFFERENT_SCHEDULE
+    held_back = effects(lambda all_: [msgspec.structs.replace(one, performed=False) for one in all_])
+    for spared in (outcome(calls_unanswered=1)(first), outcome(calls_unknown=1)(first), held_back(first)):
+        assert compare_outcomes(base(Role.AUTHORITY), spared, RULES) == (Verdict.EQUAL, ())
+
+
+@pytest.mark.parametrize("attempts", [1, 9])
+@pytest.mark.parametrize("kind", ["sql", "http", "cache", "message"])
+def test_a_write_that_is_held_back_and_answered_as_the_authoritys_excuses_no_other_number_of_attempts(kind: str, attempts: int) -> None:
+    write = Effect(kind=kind, key="UPDATE orders id=1")
+    authority = an_outcome(Role.AUTHORITY, 1, effects=[write])
+    shadow = an_outcome(Role.SHADOW, 1, effects=[msgspec.structs.replace(write, performed=False)])
+    verdict, differences = compare_outcomes(outcome(attempts=3)(authority), outcome(attempts=attempts)(shadow), RULES)
+    assert (verdict, [one.path for one in differences]) == (Verdict.DIFFERENT_SCHEDULE, ["/schedule/attempts"])
+
+
+def test_nothing_that_was_not_refused_excuses_more_attempts() -> None:
+    mail = Effect(kind="email", key="to:a@b.c")
+    authority = outcome(attempts=2)(an_outcome(Role.AUTHORITY, 1, effects=[mail]))
+    shadow = an_outcome(Role.SHADOW, 1, effects=[msgspec.structs.replace(mail, performed=False)])
+    assert compare_outcomes(authority, outcome(attempts=9, calls_unanswered=1)(shadow), RULES)[0] is Verdict.DIFFERENT_SCHEDULE
