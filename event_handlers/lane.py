@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from dualrun.broker import Broker, Consumer, Delivery
+from event_handlers.handing_back import hand_back
 
 __all__ = ["Lane"]
 
@@ -39,6 +40,7 @@ class Lane:
         self._running: set[asyncio.Task[None]] = set()
         self._consumer: Consumer | None = None
         self._is_closing = False
+        self._cut_short: list[Delivery] = []
 
     @property
     def running(self) -> int:
@@ -56,13 +58,12 @@ class Lane:
         self._consumer = await self._broker.consume(self.queue, self._on_delivery, prefetch=self._prefetch)
 
     async def close(self) -> None:
-        """Take nothing further; what has not begun goes back."""
+        """Take nothing further; what has not begun goes back, as if it had never come."""
         self._is_closing = True
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.cancel()
-        while self._waiting:
-            self._waiting.popleft().requeue()
+        await self._hand_back()
 
     def look_again(self) -> None:
         """Begin what waits for room and has come to need none."""
@@ -79,10 +80,11 @@ class Lane:
         if self._running:
             log.warning("drain_cut_short", extra={"queue": self.queue, "count": len(self._running)})
             await asyncio.wait(self._running, timeout=5.0)
+        await self._hand_back()
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if self._is_closing:
-            delivery.requeue()
+            self._waiting.append(delivery)
         elif len(self._running) < self._concurrency or (self._needs_no_room is not None and self._needs_no_room(delivery)):
             self._begin(delivery)
         else:
@@ -110,4 +112,13 @@ class Lane:
 
     def _give_back(self, delivery: Delivery) -> None:
         """What becomes of a delivery whose work was cut short."""
-        delivery.requeue()
+        if self._is_closing:
+            self._cut_short.append(delivery)
+        else:
+            delivery.requeue()
+
+    async def _hand_back(self) -> None:
+        """Let others have what is in hand and not at work."""
+        unbegun, self._waiting = self._waiting, deque()
+        begun, self._cut_short = self._cut_short, []
+        await hand_back(self._broker, begun=begun, unbegun=unbegun)

@@ -134,7 +134,6 @@ class OrderedLane(Lane):
 
     async def drain(self, patience_s: float) -> None:
         await super().drain(patience_s)
-        self._waiting.clear()
         leaving, self._leaving = self._leaving, None
         if leaving is not None:
             await leaving.leave()
@@ -145,3 +144,7 @@ class OrderedLane(Lane):
 
     def _give_back(self, delivery: Delivery) -> None:
         """It stays in hand: put back by itself, it would come behind those after it."""
+
+    async def _hand_back(self) -> None:
+        """All of it goes back in one piece, in its order, which copies would lose; the broker counts that as a delivery."""
+        self._waiting.clear()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from dualrun.breakers import BreakerBoard
 from dualrun.broker import Delivery
+from dualrun.broker.headers import may_have_started
 from dualrun.contracts import NotAnEvent, Role, State
 from dualrun.contracts.topology import service_queue, shadow_queue
 from dualrun.inbox import ClaimState
@@ -76,7 +77,8 @@ class Processor:
         claim = ticket.claim
         if claim is None and handler.policy.on_inbox_away == "wait":
             # As long again as it has been away: a full queue that came back every second would do nothing else.
-            await self.settler.park(delivery, min(max(INBOX_AWAY_S, desk.away_s), _INBOX_AWAY_MAX_S), "parked")
+            wait_s = min(max(INBOX_AWAY_S, desk.away_s), _INBOX_AWAY_MAX_S)
+            await self.settler.park(delivery, wait_s, "parked", has_begun=may_have_started(delivery))
         elif claim is not None and claim.lost > DELIVERY_LIMIT:
             await self.settler.put_aside_lost(desk, delivery, ticket, claim.lost)
         elif claim is None or claim.state is ClaimState.OURS:
@@ -109,7 +111,7 @@ class Processor:
     def _recall(self, delivery: Delivery, arrival: Arrival) -> int:
         """The flag version that recalls it, or 0. Who had it before this delivery may have started it: then it stays."""
         recalling = self.settler.recalling
-        return 0 if recalling is None or delivery.redelivered else recalling.recalled_by(arrival)
+        return 0 if recalling is None or may_have_started(delivery) else recalling.recalled_by(arrival)
 
     async def _give_back(self, delivery: Delivery, arrival: Arrival) -> None:
         """Have a gateway send it where it belongs, unless another delivery of it is at work or done here."""

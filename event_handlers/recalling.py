@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from dualrun.broker import Broker, Delivery, Message
-from dualrun.broker.headers import fresh_headers
+from dualrun.broker.headers import fresh_headers, may_have_started
 from dualrun.broker.redirect_topology import REDIRECT_TOPOLOGY
 from dualrun.contracts import NotAnEvent, Role
 from dualrun.contracts.topology import HEADER_FLAG_VERSION, HEADER_RECALLED_BY, REDIRECT_QUEUE
@@ -44,7 +44,7 @@ class Recalling:
         headers = delivery.message.headers
         version = self._in_force.recalled_before(str(headers.get("cloudEvents:type", "")))
         # Asked of everything that waits for room: what no flag recalls is found out without reading the message.
-        if not version or delivery.redelivered or headers.get(HEADER_FLAG_VERSION) == str(version):
+        if not version or may_have_started(delivery) or headers.get(HEADER_FLAG_VERSION) == str(version):
             return False
         return self._read(delivery)[1] > 0
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from dualrun.broker import Broker, Delivery
-from dualrun.broker.headers import fresh_headers
+from dualrun.broker.headers import fresh_headers, started_headers
 from dualrun.contracts import Failure, Outcome, Role, State, decode_records
 from dualrun.contracts.topology import DEAD_LETTERS, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK
 from dualrun.errors import BrokerError
@@ -59,9 +59,12 @@ class Settler:
     seconds: dict[str, tuple[int, float]] = field(default_factory=dict)
     """By type of event: attempts, and how long they took together."""
 
-    async def park(self, delivery: Delivery, wait_s: float, why: str) -> None:
-        """Have it come again in `wait_s`; `why` is what it counts as."""
-        await self.ladder.park(delivery.message, delivery.queue, wait_s)
+    async def park(self, delivery: Delivery, wait_s: float, why: str, *, has_begun: bool = False) -> None:
+        """Have it come again in `wait_s`; `why` is what it counts as, and `has_begun` whether somebody may have started it."""
+        message = delivery.message
+        if has_begun:
+            message = replace(message, headers=started_headers(message.headers))
+        await self.ladder.park(message, delivery.queue, wait_s)
         self.counts[why] += 1
         delivery.ack()
 
@@ -80,7 +83,7 @@ class Settler:
         elif claim.state is ClaimState.CANCELLED:
             self.end_unrun(delivery, arrival, State.REVOKED)
         elif claim.state is ClaimState.HELD:
-            await self.park(delivery, claim.held_s, "held")
+            await self.park(delivery, claim.held_s, "held", has_begun=True)
         else:
             self.counts["superseded"] += 1
             delivery.ack()
@@ -192,7 +195,7 @@ class Settler:
         if await desk.forgotten(ticket):
             await self.put_aside(delivery, f"the worker was lost while handling it {times} times")
         else:
-            await self.park(delivery, INBOX_AWAY_S, "parked")
+            await self.park(delivery, INBOX_AWAY_S, "parked", has_begun=True)
 
     async def put_aside(self, delivery: Delivery, reason: str, traceback: str = "") -> None:
         """To the dead letters, with the reason if the broker takes a copy that bears it."""

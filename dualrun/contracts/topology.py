@@ -23,6 +23,7 @@ __all__ = [
     "HEADER_SERVICE",
     "HEADER_SHADOWED",
     "HEADER_SIDE",
+    "HEADER_STARTED",
     "HEADER_SUBMISSION_ID",
     "HEADER_SUBMITTED_AT",
     "HEADER_TRACEPARENT",
@@ -80,6 +81,9 @@ HEADER_ATTEMPT = "dualrun-attempt"
 """Which attempt this is, from 1. Absent means 1; set by the event runtime when it asks for another."""
 HEADER_RETRY_DELAYS = "dualrun-retry-delays"
 """Seconds each further attempt so far was asked to wait, separated by commas. Set by whoever asks for one, on either side."""
+HEADER_STARTED = "dualrun-started"
+"""Present on a message that was published again and that a worker may have started: no flag recalls it any more. As a delivery's own mark
+of having been delivered before, which a copy has not."""
 HEADER_DEAD_REASON = "dualrun-dead-reason"
 """Why a message was put aside, on the message itself."""
 HEADER_DEAD_TRACEBACK = "dualrun-dead-traceback"

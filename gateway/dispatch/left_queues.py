@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from dualrun.broker import Broker, Delivery, Message, Outgoing
-from dualrun.broker.headers import fresh_headers
+from dualrun.broker.headers import fresh_headers, may_have_started
 from dualrun.contracts.topology import (
     HEADER_ATTEMPT,
     HEADER_ETA,
@@ -102,7 +102,7 @@ class LeftQueues:
             taken = {id(found.delivery) for found in ours}
             others = [delivery for delivery in batch if id(delivery) not in taken]
             # Who had it before may have started it: a copy would not say so.
-            moved = [] if waits else [delivery for delivery in others if not delivery.redelivered]
+            moved = [] if waits else [delivery for delivery in others if not may_have_started(delivery)]
             outgoing = [Outgoing("", REDIRECT_QUEUE, _again(found.delivery, found.version)) for found in ours]
             outgoing += [Outgoing("", self._home, _again(delivery, None)) for delivery in moved]
             errors = await self._broker.publish_many(outgoing)
@@ -116,7 +116,7 @@ class LeftQueues:
             else:
                 delivery.requeue()
         given_back.update(found.version for found, error in zip(ours, errors[: len(ours)], strict=True) if error is None)
-        return [delivery for delivery in others if waits or delivery.redelivered]
+        return [delivery for delivery in others if waits or may_have_started(delivery)]
 
     async def _claimed(self, found: list[_Recalled]) -> list[_Recalled]:
         """Those that nobody had before, or that were to be given back already."""
@@ -129,7 +129,7 @@ class LeftQueues:
 
     def _change(self, recalled: _Recalled) -> Change:
         # One that somebody had in hand and has not claimed: it may have started while the inbox was away.
-        if recalled.delivery.redelivered:
+        if may_have_started(recalled.delivery):
             return Change(Verb.RELEASE, recalled.claim, self._token)
         return Change(Verb.COMPLETE, recalled.claim, self._token, given_back_result(recalled.version))
 
@@ -155,7 +155,7 @@ class LeftQueues:
 def _is_ours(recalled: _Recalled, claim: Claim) -> bool:
     if claim.state is ClaimState.DONE:
         return claim.result.startswith(RESULT_GIVEN_BACK)
-    return claim.state is ClaimState.OURS and not recalled.delivery.redelivered
+    return claim.state is ClaimState.OURS and not may_have_started(recalled.delivery)
 
 
 def _is_ahead(eta: object) -> bool:
