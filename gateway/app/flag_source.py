@@ -12,6 +12,7 @@ from gateway.core.ports import Catalogue, FlagStore
 from gateway.flags.elsewhere import FlagsChangedElsewhere
 from gateway.flags.file import FlagsFile
 from gateway.flags.port import FileFlagStore
+from gateway.flags.unasked import UnaskedSteps
 from gateway.settings import FlagsMode, Settings
 
 if TYPE_CHECKING:
@@ -55,4 +56,6 @@ def _flag_source(settings: Settings, flags: FileFlagStore, catalogue: Catalogue,
             poll_s=settings.openfeature_poll_s,
         )
     by_file = settings.flags_mode is FlagsMode.FILE
-    return FlagsFile(file, flags, alone=by_file) if file is not None and (by_file or file.exists()) else None
+    if file is None or not (by_file or file.exists()):
+        return None
+    return FlagsFile(file, flags, alone=by_file, unasked=UnaskedSteps(catalogue, grace_s=settings.worker_loss_grace_s))

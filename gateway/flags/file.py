@@ -15,6 +15,7 @@ from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.override import steps_back
 from gateway.flags.document import parse_flags
 from gateway.flags.port import FileFlagStore
+from gateway.flags.unasked import UnaskedSteps
 
 __all__ = ["FlagsFile"]
 
@@ -33,10 +34,11 @@ class FlagsFile:
     force here even while the store is away, for every gateway has the file.
     """
 
-    def __init__(self, path: Path, store: FileFlagStore, *, alone: bool = False) -> None:
+    def __init__(self, path: Path, store: FileFlagStore, *, alone: bool = False, unasked: UnaskedSteps | None = None) -> None:
         self._path = path
         self._store = store
         self._alone = alone
+        self._unasked = unasked
         self._seen: str | None = None
         self._stop = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
@@ -54,6 +56,8 @@ class FlagsFile:
         if self._watching is not None:
             await self._watching
             self._watching = None
+        if self._unasked is not None:
+            await self._unasked.stop()
 
     async def apply(self) -> None:
         """Apply the content unless it is the one looked at last. A store out of reach is logged, and tried again with the next poll."""
@@ -84,11 +88,13 @@ class FlagsFile:
         log.info("flags_file_in_force", extra={"path": str(self._path), "version": snapshot.version, "file_hash": seen[:12]})
 
     async def _put(self, flags: Mapping[str, Flag], seen: str) -> FlagSnapshot:
-        reason = str(self._path)
+        reason, before = str(self._path), self._store.snapshot
         snapshot = await self._store.replace_from_file(flags, file_hash=seen, author=_AUTHOR, reason=reason)
-        if not self._alone or snapshot.flags == flags:
-            return snapshot
-        return await self._store.replace(flags, expected_version=snapshot.version, author=_AUTHOR, reason=reason, source="file")
+        if self._alone and snapshot.flags != flags:
+            snapshot = await self._store.replace(flags, expected_version=snapshot.version, author=_AUTHOR, reason=reason, source="file")
+        if self._unasked is not None and snapshot.version > before.version:
+            self._unasked.note(before, snapshot.flags)
+        return snapshot
 
     def _refuse(self, error: FlagsFileRejected, seen: str | None) -> None:
         if self.last_error is None or str(self.last_error) != str(error):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from dualrun.contracts import Side
+from dualrun.contracts import Mode, Side
 from gateway.core.errors import FlagConflict, FlagsElsewhere
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
@@ -80,13 +80,15 @@ class WatchWorkers:
         return changed
 
     def _absent_places(self, snapshot: FlagSnapshot) -> set[_Place]:
-        """Where nobody is, of the sides that answer and have ever been served: a typing mistake in a flag is no lost worker."""
+        """Where nobody is, of the sides that answer: whether they left or never came, callers get no answer."""
         absent: set[_Place] = set()
         for task in tasks_of(self._flags, self._catalogue):
             flag = snapshot.flag_for(task)
-            served = self._catalogue.served_by(task)
-            for side in answering_sides(flag.mode) if flag is not None else ():
-                if side in served and not self._catalogue.live_workers(side, task):
+            # At legacy, a name nobody knows on any side is a flag too many and nobody's loss.
+            if flag is None or (flag.mode is Mode.LEGACY and not self._catalogue.served_by(task)):
+                continue
+            for side in answering_sides(flag.mode):
+                if not self._catalogue.live_workers(side, task):
                     absent.add((task, side))
         return absent
 
@@ -107,7 +109,8 @@ class WatchWorkers:
         return verdict
 
     def _verdict(self, task: str, side: Side, flag: Flag, snapshot: FlagSnapshot) -> GateVerdict:
-        text = f"the {side.value} side answers for {task!r}, and its last worker is gone"
+        gone = "its last worker is gone" if side in self._catalogue.served_by(task) else "no worker of it has ever announced the task"
+        text = f"the {side.value} side answers for {task!r}, and {gone}"
         why_not = None
         if side is Side.LEGACY:
             why_not = "there is nothing to go back to: start a Celery worker for it"

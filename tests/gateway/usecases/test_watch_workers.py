@@ -11,6 +11,7 @@ from gateway.catalogue.memory import MemoryCatalogue
 from gateway.core.flags import Flag
 from gateway.core.gate import CheckName, GateAction, GateVerdict
 from gateway.core.gate_settings import OnWorkerLoss
+from gateway.core.routing import answering_sides
 from gateway.usecases.watch_workers import WatchWorkers
 from tests.support.gating import TASK, Way, announcement
 
@@ -85,12 +86,38 @@ async def test_a_worker_that_comes_back_in_time_was_never_lost() -> None:
     assert watch.lost == frozenset()
 
 
-async def test_a_side_that_never_served_the_task_is_no_lost_worker() -> None:
+@pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.CANARY, Mode.MIRROR, Mode.EVENTS])
+async def test_a_side_that_answers_and_was_never_there_is_a_loss_after_the_grace(mode: Mode, caplog: pytest.LogCaptureFixture) -> None:
     way = Way()
-    await way.put(Flag(task="shop.typing_mistake", mode=Mode.EVENTS, on_worker_loss=OnWorkerLoss.ROLLBACK))
+    before = await way.put(Flag(task="shop.new", mode=mode, on_worker_loss=OnWorkerLoss.ROLLBACK))
+    watch = way.watch(grace_s=15)
+    with caplog.at_level(logging.ERROR):
+        assert await _looks(way, watch, 0, 14) == []
+        assert watch.lost == frozenset()
+        assert await _looks(way, watch, 1, 60) == []
+    assert watch.lost == {("shop.new", side) for side in answering_sides(mode)}
+    assert {record.message for record in caplog.records} == {"last_worker_lost"}
+    told = await way.ledger.latest_verdict("shop.new")
+    assert told is not None
+    assert "has ever announced the task" in told.verdict.reason
+    assert way.flags.snapshot == before
+
+
+async def test_where_legacy_is_there_a_task_leaves_an_events_side_that_never_came() -> None:
+    way = Way()
+    way.catalogue.announce(announcement(Side.LEGACY, TASK, "shop.new"))
+    await way.put(Flag(task="shop.new", mode=Mode.EVENTS, on_worker_loss=OnWorkerLoss.ROLLBACK))
+    (verdict,) = await _looks(way, way.watch(), 0, 20)
+    assert (verdict.task, way.flags.snapshot.flags["shop.new"].mode) == ("shop.new", Mode.LEGACY)
+
+
+async def test_a_task_taken_back_to_a_legacy_side_that_never_was_is_a_loss_and_a_name_nobody_knows_is_none() -> None:
+    way = Way()
+    way.catalogue.announce(announcement(Side.EVENTS, TASK, "shop.new"))
+    await way.put(Flag(task="shop.new"), Flag(task="shop.typing_mistake"))
     watch = way.watch()
     assert await _looks(way, watch, 0, 60) == []
-    assert watch.lost == frozenset()
+    assert watch.lost == {("shop.new", Side.LEGACY)}
 
 
 class _Silent(MemoryCatalogue):
