@@ -6,7 +6,7 @@ from dualrun.contracts.catalogue import Announcement, Parameter, ServedTask
 from dualrun.contracts.cloudevents import Event, NotAnEvent, event_from_message, headers_of
 from dualrun.contracts.effect import Effect, EffectKind
 from dualrun.contracts.outcome import Failure, Outcome, SpanRecord
-from dualrun.contracts.records import Record, UnreadableRecords, decode_records, encode_records
+from dualrun.contracts.records import Record, UnreadableRecords, decode_records, encode_records, sort_records
 from dualrun.contracts.submission import Decision, Options, Redirected, Submission, SubmissionRecord, Work
 from dualrun.contracts.values import JsonObject, JsonValue
 from dualrun.contracts.words import Mode, Reason, Role, Safety, Side, State
@@ -42,4 +42,5 @@ __all__ = [
     "encode_records",
     "event_from_message",
     "headers_of",
+    "sort_records",
 ]

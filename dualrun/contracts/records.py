@@ -10,12 +10,13 @@ import msgspec
 from dualrun.contracts.outcome import Outcome
 from dualrun.contracts.submission import SubmissionRecord
 
-__all__ = ["Record", "UnreadableRecords", "decode_records", "encode_records"]
+__all__ = ["Record", "UnreadableRecords", "decode_records", "encode_records", "sort_records"]
 
 Record: TypeAlias = SubmissionRecord | Outcome
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(tuple[Record, ...])
+_array_decoder = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 
 
 class UnreadableRecords(ValueError):
@@ -36,3 +37,26 @@ def decode_records(body: bytes) -> tuple[Record, ...]:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError) as exc:
         raise UnreadableRecords(str(exc)) from exc
+
+
+def sort_records(body: bytes) -> tuple[bytes, tuple[tuple[bytes, str], ...]]:
+    """What to make of a message body of which not all can be read.
+
+    A body of those records that can, and each of the others as a body of its own, with the reason.
+    Raises `UnreadableRecords` when the body is no JSON array.
+    """
+    try:
+        members = _array_decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        raise UnreadableRecords(str(exc)) from exc
+    readable: list[bytes] = []
+    unreadable: list[tuple[bytes, str]] = []
+    for member in map(bytes, members):
+        alone = b"[" + member + b"]"
+        try:
+            decode_records(alone)
+        except UnreadableRecords as exc:
+            unreadable.append((alone, str(exc)))
+        else:
+            readable.append(member)
+    return b"[" + b",".join(readable) + b"]", tuple(unreadable)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from dualrun.contracts.words import Safety
 
 __all__ = [
@@ -111,11 +113,15 @@ def retry_delays_with(header: object, delay_s: float) -> str:
 
 
 def retry_delays_of(header: object) -> tuple[float, ...]:
-    """What `HEADER_RETRY_DELAYS` says; nothing where it is missing or unreadable: nobody's work depends on it."""
+    """What `HEADER_RETRY_DELAYS` says; nothing where it is missing or unreadable: nobody's work depends on it.
+
+    Infinite times count as unreadable: JSON has none, and an outcome that bore one could not be read again.
+    """
     try:
-        return tuple(float(part) for part in str(header).split(",")) if isinstance(header, (str, bytes)) and header else ()
+        delays_s = tuple(float(part) for part in str(header).split(",")) if isinstance(header, (str, bytes)) and header else ()
     except ValueError:
         return ()
+    return delays_s if all(map(math.isfinite, delays_s)) else ()
 
 
 def safety_of(header: object) -> Safety | None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from dualrun.broker import Broker, Delivery, Message, Outgoing
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
-from dualrun.contracts import Record, UnreadableRecords, decode_records, encode_records
-from dualrun.contracts.topology import RECORDS_QUEUE
+from dualrun.contracts import Record, UnreadableRecords, decode_records, encode_records, sort_records
+from dualrun.contracts.topology import HEADER_DEAD_REASON, RECORDS_QUEUE, dead_letter_queue
 from dualrun.errors import BrokerError, DualrunError, Unroutable
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import RecordBatch
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 RECORDS_AT_ONCE = 500
 _MESSAGE_BYTES = 1 << 20
+_REASON_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class BrokerRecordSink:
 
 
 class BrokerRecordSource:
-    """Implements `RecordSource`. A message that holds no records is dead-lettered."""
+    """Implements `RecordSource`. What cannot be read is dead-lettered, and nothing that came with it."""
 
     def __init__(self, broker: Broker, *, prefetch: int = 200) -> None:
         self._broker = broker
@@ -110,6 +111,8 @@ class BrokerRecordSource:
     async def batches(self) -> AsyncGenerator[RecordBatch, None]:
         """As the port says; a batch is what waits, up to 500 records and one message more. Raises `BrokerUnavailable` at the start."""
         arrived: deque[Delivery] = deque()
+        unreadable: list[tuple[Delivery, str]] = []
+        taken: BrokerRecordBatch | None = None
         something = asyncio.Event()
 
         def keep(delivery: Delivery) -> None:
@@ -121,15 +124,42 @@ class BrokerRecordSource:
         try:
             while True:
                 await something.wait()
-                batch = _take(arrived)
+                batch = taken = _take(arrived, unreadable)
                 if not arrived:
                     something.clear()
+                while unreadable:
+                    await self._put_aside(*unreadable[0])
+                    del unreadable[0]
+                taken = None
                 if batch is not None:
                     yield batch
         finally:
             await consumer.cancel()
-            while arrived:
-                arrived.popleft().requeue()
+            for delivery in (*arrived, *(delivery for delivery, _ in unreadable)):
+                delivery.requeue()
+            if taken is not None:
+                taken.put_back()
+
+    async def _put_aside(self, delivery: Delivery, reason: str) -> None:
+        """Part what cannot be read from what can, which comes again as a message of its own: their outcomes were acked long ago."""
+        log.error("records_unreadable", extra={"reason": reason, "message_id": delivery.message.message_id})
+        try:
+            readable, unreadable = sort_records(delivery.message.body)
+        except UnreadableRecords:
+            delivery.dead_letter()
+            return
+        if readable == b"[]" and len(unreadable) == 1:
+            delivery.dead_letter()
+            return
+        dead = dead_letter_queue(RECORDS_QUEUE)
+        messages = [Outgoing("", dead, Message(body=body, headers={HEADER_DEAD_REASON: why[:_REASON_MAX]})) for body, why in unreadable]
+        if readable != b"[]":
+            messages.append(Outgoing("", RECORDS_QUEUE, Message(body=readable)))
+        # Twice changes nothing: what is confirmed before an error comes again with the rest.
+        if any(await self._broker.publish_many(messages)):
+            delivery.requeue()
+        else:
+            delivery.ack()
 
 
 class BrokerRecordBatch:
@@ -156,7 +186,8 @@ class BrokerRecordBatch:
         return deliveries
 
 
-def _take(arrived: deque[Delivery]) -> BrokerRecordBatch | None:
+def _take(arrived: deque[Delivery], unreadable: list[tuple[Delivery, str]]) -> BrokerRecordBatch | None:
+    """A batch, if there is any; deliveries of which something cannot be read go to `unreadable`, with the reason."""
     records: list[Record] = []
     deliveries: list[Delivery] = []
     while arrived and len(records) < RECORDS_AT_ONCE:
@@ -164,8 +195,7 @@ def _take(arrived: deque[Delivery]) -> BrokerRecordBatch | None:
         try:
             records += decode_records(delivery.message.body)
         except UnreadableRecords as exc:
-            log.error("records_unreadable", extra={"reason": str(exc), "message_id": delivery.message.message_id})
-            delivery.dead_letter()
+            unreadable.append((delivery, str(exc)))
         else:
             deliveries.append(delivery)
     return BrokerRecordBatch(records, deliveries) if deliveries else None

@@ -13,11 +13,12 @@ import pytest
 from dualrun.contracts import Role, Side, State
 from dualrun.contracts.topology import (
     HEADER_FLAG_VERSION,
+    HEADER_RETRY_DELAYS,
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
 )
 from event_handlers import Context, current_context, handler
-from tests.event_handlers.conftest import World
+from tests.event_handlers.conftest import World, any_handler
 
 
 def in_s(seconds: float) -> str:
@@ -174,3 +175,10 @@ async def test_a_struct_returned_is_an_object_in_the_outcome(world: World) -> No
 
     await world.start(work)
     assert (await world.outcome(await world.submit({}))).value == {"amount": {"__type__": "decimal", "__value__": "2.00"}}
+
+
+@pytest.mark.parametrize("header", ["inf", "1.0,-inf", "nan", "soon"])
+async def test_delays_that_nobody_can_have_waited_are_not_told_and_the_outcome_can_be_read(world: World, header: str) -> None:
+    await world.start(any_handler(world.task))
+    submission_id = await world.submit({}, headers={HEADER_RETRY_DELAYS: header})
+    assert (await world.outcome(submission_id)).retry_delays_s == ()

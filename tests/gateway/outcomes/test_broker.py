@@ -11,7 +11,7 @@ from dualrun.broker import Broker, Delivery, Message
 from dualrun.broker.memory import MemoryBroker
 from dualrun.broker.records_topology import RECORDS_TOPOLOGY
 from dualrun.contracts import Outcome, Record, encode_records
-from dualrun.contracts.topology import RECORDS_QUEUE, dead_letter_queue
+from dualrun.contracts.topology import HEADER_DEAD_REASON, RECORDS_QUEUE, dead_letter_queue
 from gateway.core.errors import StoreUnavailable
 from gateway.outcomes.broker import BrokerRecordSink, BrokerRecordSource
 from tests.support.records import a_record, an_outcome
@@ -113,6 +113,29 @@ async def test_a_message_that_holds_no_records_is_put_aside_and_blocks_nothing(b
     consumer = await broker.consume(dead_letter_queue(RECORDS_QUEUE), keep, prefetch=1)
     assert await asyncio.wait_for(put_aside, 10) == body
     await consumer.cancel()
+
+
+async def test_a_record_that_cannot_be_read_costs_only_itself(broker: Broker) -> None:
+    bad = encode_records([an_outcome("bad")])[1:-1].replace(b'"submission_id":"bad"', b'"submission_id":null')
+    good = [an_outcome("first"), an_outcome("last")]
+    first, last = (encode_records([outcome])[1:-1] for outcome in good)
+    await broker.publish("", RECORDS_QUEUE, Message(body=b"[" + first + b"," + bad + b"," + last + b"," + b"7" + b"]"))
+    assert await take(BrokerRecordSource(broker), 2) == good
+    put_aside: asyncio.Queue[Message] = asyncio.Queue()
+
+    def keep(delivery: Delivery) -> None:
+        put_aside.put_nowait(delivery.message)
+        delivery.ack()
+
+    consumer = await broker.consume(dead_letter_queue(RECORDS_QUEUE), keep, prefetch=10)
+    async with asyncio.timeout(10):
+        letters = [await put_aside.get(), await put_aside.get()]
+    await consumer.cancel()
+    assert [letter.body for letter in letters] == [b"[" + bad + b"]", b"[7]"]
+    assert "submission_id" in str(letters[0].headers[HEADER_DEAD_REASON])
+    depth = await broker.depth(RECORDS_QUEUE)
+    assert depth is not None
+    assert depth.ready == 0
 
 
 async def test_an_empty_array_is_settled_like_any_message(broker: Broker) -> None:
