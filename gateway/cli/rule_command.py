@@ -132,7 +132,7 @@ def _hidden(tasks: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
 
 
 def _every(rules: TaskRules) -> Iterator[Rule]:
-    for kind in (rules.ignore, rules.tolerance, rules.unordered, rules.ordered):
+    for kind in (rules.ignore, rules.tolerance, rules.unordered, rules.ordered, rules.states, rules.errors):
         yield from kind
 
 

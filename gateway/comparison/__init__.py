@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from gateway.comparison.redaction import Redactor, redacted_places
 from gateway.comparison.rule_effect import RuleEffect, effect_of_rule
-from gateway.comparison.rules import IgnoreRule, OrderedRule, RedactionRules, Rule, RuleBook, TaskRules, ToleranceRule, UnorderedRule
+from gateway.comparison.rules import (
+    IgnoreRule,
+    OrderedRule,
+    RedactionRules,
+    Rule,
+    RuleBook,
+    SynonymRule,
+    TaskRules,
+    ToleranceRule,
+    UnorderedRule,
+)
 from gateway.comparison.traces import paired_node_times
 from gateway.comparison.verdict import MAX_DIFFERENCES, compare_outcomes
 
@@ -17,6 +27,7 @@ __all__ = [
     "Rule",
     "RuleBook",
     "RuleEffect",
+    "SynonymRule",
     "TaskRules",
     "ToleranceRule",
     "UnorderedRule",

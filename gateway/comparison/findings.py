@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from functools import partial
 
@@ -12,7 +12,7 @@ import msgspec
 
 from dualrun.contracts import JsonValue
 from gateway.comparison.marks import has_marks
-from gateway.comparison.rules import TaskRules
+from gateway.comparison.rules import SynonymRule, TaskRules
 from gateway.core.comparison import Aspect, Difference, DifferenceKind, Verdict
 
 __all__ = ["EFFECTS", "MAX_DIFFERENCES", "Findings"]
@@ -87,6 +87,12 @@ class Findings:
     def see_key(self, key: str) -> None:
         self._settled = self._settled and not has_marks(key)
 
+    def synonym(self, rules: Iterable[SynonymRule], legacy: str | None, events: str | None) -> str | None:
+        """The id of the rule in force by which both mean the same."""
+        if legacy is None or events is None:
+            return None
+        return next((rule.id for rule in rules if rule.relates(legacy, events, self._today)), None)
+
     def is_unordered(self, path: str) -> bool:
         return bool(self._rules.unordered) and self._rules.unordering(path, self._today) is not None
 
@@ -95,12 +101,13 @@ class Findings:
             if rule.holds(self._today):
                 yield rule.path, partial(rule.covers, on=self._today)
 
-    def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue) -> None:
+    def add(self, kind: DifferenceKind, path: str, authority: JsonValue, shadow: JsonValue, *, allowed_by: str | None = None) -> None:
+        """Take a difference; `allowed_by` is the rule that says it may be, where the finder knows."""
         if self.changed and kind not in _AS_THEY_ARE:
             kind = DifferenceKind.EFFECT_CHANGED
         self._settled = self._settled and not (_TYPED.search(path) or _holds_marks(authority) or _holds_marks(shadow))
         path = path[:_MAX_PATH_CHARS]
-        rule = self._rule(kind, path, authority, shadow)
+        rule = allowed_by or self._rule(kind, path, authority, shadow)
         severity = _INCOMPLETE if kind is DifferenceKind.INCOMPLETE else _SEVERITY[self.aspect]
         if rule is None and (self._worst is None or severity < self._worst):
             self._worst = severity

@@ -17,6 +17,7 @@ __all__ = [
     "RedactionRules",
     "Rule",
     "RuleBook",
+    "SynonymRule",
     "TaskRules",
     "ToleranceRule",
     "UnorderedRule",
@@ -80,6 +81,17 @@ class OrderedRule(Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SynonymRule(Rule):
+    """What the legacy side calls one thing, the events side calls another: a state (`/state`), or the kind of an error (`/error`)."""
+
+    legacy: str
+    events: str
+
+    def relates(self, legacy: str, events: str, on: date) -> bool:
+        return (self.legacy, self.events) == (legacy, events) and self.holds(on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RedactionRules:
     """What is never kept of a task's records, beside headers and members with the name of a secret."""
 
@@ -108,10 +120,10 @@ class TaskRules:
     tolerance: tuple[ToleranceRule, ...] = ()
     unordered: tuple[UnorderedRule, ...] = ()
     ordered: tuple[OrderedRule, ...] = ()
-    states: Mapping[str, str] = field(default_factory=dict)
-    """The state the legacy side ends in, to the state of the events side that means the same."""
-    errors: Mapping[str, str] = field(default_factory=dict)
-    """The kind an error has on the legacy side, to the kind it has on the events side."""
+    states: tuple[SynonymRule, ...] = ()
+    """States the sides end in that mean the same."""
+    errors: tuple[SynonymRule, ...] = ()
+    """Kinds of errors that mean the same."""
     error_messages: bool = False
     """Whether the messages of errors are compared too."""
     redaction: RedactionRules = RedactionRules()
@@ -136,8 +148,8 @@ class TaskRules:
             tolerance=self.tolerance + default.tolerance,
             unordered=self.unordered + default.unordered,
             ordered=self.ordered + default.ordered,
-            states={**default.states, **self.states},
-            errors={**default.errors, **self.errors},
+            states=_over(self.states, default.states),
+            errors=_over(self.errors, default.errors),
             error_messages=self.error_messages or default.error_messages,
             redaction=self.redaction.over(default.redaction),
         )
@@ -158,6 +170,12 @@ class RuleBook:
 
     def for_task(self, task: str) -> TaskRules:
         return self.tasks.get(task, self.default)
+
+
+def _over(own: tuple[SynonymRule, ...], default: tuple[SynonymRule, ...]) -> tuple[SynonymRule, ...]:
+    """The task's own word on what the legacy side calls something stands."""
+    named = {rule.legacy for rule in own}
+    return own + tuple(rule for rule in default if rule.legacy not in named)
 
 
 def _first(rules: Iterable[Rule], path: str, on: date) -> str | None:

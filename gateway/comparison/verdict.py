@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from dualrun.contracts import JsonValue, Outcome, Side, State
 from gateway.comparison.bounds import Budget, BudgetSpent
@@ -50,14 +51,14 @@ def compare_outcomes(
     if unknown is not None:
         return unknown
     literal = Findings(rules, today)
-    mapped = _compare_all(authority, shadow, (ours, theirs), rules, literal)
+    _compare_all(authority, shadow, (ours, theirs), rules, literal)
     _tell(beside, literal)
     if literal.is_settled:
-        return _judged(literal, mapped)
+        return _judged(literal, False)
     try:
         canonical = canonicalise(ours, theirs, runs, given)
     except (BudgetSpent, RecursionError):
-        return _judged(literal, mapped)
+        return _judged(literal, False)
     findings = Findings(rules, today)
     _compare_all(authority, shadow, canonical, rules, findings)
     _tell(beside, findings)
@@ -122,12 +123,10 @@ def _judged(findings: Findings, normalised: bool) -> tuple[Verdict, tuple[Differ
     return (Verdict.EQUAL_AFTER_NORMALISE if normalised else Verdict.EQUAL), ()
 
 
-def _compare_all(authority: Outcome, shadow: Outcome, trees: tuple[JsonValue, JsonValue], rules: TaskRules, findings: Findings) -> bool:
-    """Gives whether the error kinds are the same only by the rules' table."""
-    mapped = _compare_states(authority, shadow, rules, findings)
+def _compare_all(authority: Outcome, shadow: Outcome, trees: tuple[JsonValue, JsonValue], rules: TaskRules, findings: Findings) -> None:
+    _compare_states(authority, shadow, rules, findings)
     _compare_trees(*trees, findings)
     _note_dropped(authority, shadow, findings)
-    return mapped
 
 
 _Tree = Mapping[str, JsonValue]
@@ -153,25 +152,32 @@ def _states_agree(authority: Outcome, shadow: Outcome, rules: TaskRules) -> bool
     )
 
 
-def _compare_states(authority: Outcome, shadow: Outcome, rules: TaskRules, findings: Findings) -> bool:
-    if authority.state is not shadow.state and not _mean_the_same(authority, shadow, rules):
-        findings.add(DifferenceKind.STATE, "/state", authority.state.value, shadow.state.value)
-        return False
+_Word = TypeVar("_Word", str, str | None)
+
+
+def _compare_states(authority: Outcome, shadow: Outcome, rules: TaskRules, findings: Findings) -> None:
+    """States, and error kinds. What a rule says means the same is told as hidden by it."""
+    findings.aspect = Aspect.STATE
+    if authority.state is not shadow.state:
+        states = authority.state.value, shadow.state.value
+        rule = findings.synonym(rules.states, *_by_side(authority, *states))
+        # A run of one side against itself has no other words.
+        rule = None if authority.side is shadow.side else rule
+        findings.add(DifferenceKind.STATE, "/state", *states, allowed_by=rule)
+        if rule is None:
+            return
     findings.aspect = Aspect.ERROR
     kinds = _error_kind(authority), _error_kind(shadow)
-    mapped = _mapped(kinds[0], authority.side, rules), _mapped(kinds[1], shadow.side, rules)
-    if authority.side is shadow.side:
-        mapped = kinds
-    if mapped[0] != mapped[1]:
-        findings.add(DifferenceKind.ERROR, "/error", *kinds)
+    if kinds[0] != kinds[1]:
+        rule = None if authority.side is shadow.side else findings.synonym(rules.errors, *_by_side(authority, *kinds))
+        findings.add(DifferenceKind.ERROR, "/error", *kinds, allowed_by=rule)
     elif rules.error_messages and _error_message(authority) != _error_message(shadow):
         findings.add(DifferenceKind.ERROR, "/error/message", _error_message(authority), _error_message(shadow))
-    return kinds[0] != kinds[1] or authority.state is not shadow.state
 
 
-def _mean_the_same(authority: Outcome, shadow: Outcome, rules: TaskRules) -> bool:
-    by_side = {outcome.side: outcome.state.value for outcome in (authority, shadow)}
-    return len(by_side) == len(Side) and rules.states.get(by_side[Side.LEGACY]) == by_side[Side.EVENTS]
+def _by_side(authority: Outcome, ours: _Word, theirs: _Word) -> tuple[_Word, _Word]:
+    """Legacy's, then that of events."""
+    return (ours, theirs) if authority.side is Side.LEGACY else (theirs, ours)
 
 
 def _error_kind(outcome: Outcome) -> str | None:
@@ -180,10 +186,6 @@ def _error_kind(outcome: Outcome) -> str | None:
 
 def _error_message(outcome: Outcome) -> str:
     return outcome.failure.message if outcome.failure is not None else ""
-
-
-def _mapped(kind: str | None, side: Side, rules: TaskRules) -> str | None:
-    return rules.errors.get(kind, kind) if kind is not None and side is Side.LEGACY else kind
 
 
 def _compare_trees(ours: JsonValue, theirs: JsonValue, findings: Findings) -> None:

@@ -42,6 +42,10 @@ class DocumentNode:
         mark = self._node.start_mark
         return DocumentFlaw(mark.line + 1, mark.column + 1, reason, self.pointer)
 
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self._node, yaml.MappingNode)
+
     def mapping(self, known: Collection[str] | None = None) -> Mapping[str, DocumentNode]:
         """The members. With `known`, another key is a flaw that names the nearest of them."""
         if not isinstance(self._node, yaml.MappingNode):

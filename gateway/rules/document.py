@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TypedDict
 
 from dualrun.contracts import State
-from gateway.comparison import IgnoreRule, OrderedRule, RedactionRules, TaskRules, ToleranceRule, UnorderedRule
+from gateway.comparison import IgnoreRule, OrderedRule, RedactionRules, SynonymRule, TaskRules, ToleranceRule, UnorderedRule
 from gateway.comparison.redaction import PATTERNS
 from gateway.core.document import DocumentFlaw, DocumentNode, read_document
 from gateway.core.errors import RulesRejected
@@ -17,6 +17,9 @@ __all__ = ["parse_rules"]
 _SECTIONS = ("ignore", "tolerance", "unordered", "ordered", "states", "redact", "errors", "error_messages")
 _COMMON = ("id", "path", "owner", "reason")
 _RULE = (*_COMMON, "expires")
+_SYNONYM = ("id", "legacy", "events", "owner", "reason", "expires")
+_NO_FAILURE = {State.SUCCEEDED.value, State.IGNORED.value}
+_UNOWNED = "said by a bare table: list it as {id, legacy, events, owner, reason}"
 _TOLERANCE = (*_RULE, "absolute", "relative")
 
 
@@ -36,23 +39,54 @@ def _rules(document: DocumentNode) -> TaskRules:
         tolerance=tuple(_tolerance(node, taken) for node in _listed(sections, "tolerance")),
         unordered=tuple(UnorderedRule(**_common(node, _RULE, taken)) for node in _listed(sections, "unordered")),
         ordered=tuple(OrderedRule(**_common(node, _RULE, taken)) for node in _listed(sections, "ordered")),
-        states=_states(sections["states"]) if "states" in sections else {},
+        states=tuple(_state_synonyms(sections["states"], taken)) if "states" in sections else (),
         redaction=_redaction(sections["redact"]) if "redact" in sections else RedactionRules(),
-        errors={legacy: events.text() for legacy, events in sections["errors"].mapping().items()} if "errors" in sections else {},
+        errors=tuple(rule for rule, _ in _synonyms(sections["errors"], "/error", taken)) if "errors" in sections else (),
         error_messages="error_messages" in sections and sections["error_messages"].boolean(),
     )
 
 
-def _states(node: DocumentNode) -> dict[str, str]:
+def _state_synonyms(node: DocumentNode, taken: set[str]) -> Iterator[SynonymRule]:
     known = [state.value for state in State]
-    mapped: dict[str, str] = {}
-    for legacy, events in node.mapping().items():
-        if legacy not in known:
-            raise node.flaw(f"{legacy!r} is no state; states are {', '.join(known)}")
-        if events.text() not in known:
-            raise events.flaw(f"{events.text()!r} is no state; states are {', '.join(known)}")
-        mapped[legacy] = events.text()
-    return mapped
+    for rule, at in _synonyms(node, "/state", taken):
+        for state in (rule.legacy, rule.events):
+            if state not in known:
+                raise at.flaw(f"{state!r} is no state; states are {', '.join(known)}")
+        if State.SUCCEEDED in (rule.legacy, rule.events) and not {rule.legacy, rule.events} <= _NO_FAILURE:
+            raise at.flaw(f"{rule.legacy!r} and {rule.events!r} never mean the same: one is a success, the other is none")
+        yield rule
+
+
+def _synonyms(node: DocumentNode, path: str, taken: set[str]) -> Iterator[tuple[SynonymRule, DocumentNode]]:
+    """The rules of the section, each with its place. As a bare table it says neither who answers for it nor why: then nobody does."""
+    if node.is_mapping:
+        for legacy, events in node.mapping().items():
+            id_ = f"{path.strip('/')}-{legacy}"
+            taken.add(id_)
+            yield SynonymRule(id=id_, path=path, owner="nobody", reason=_UNOWNED, legacy=legacy, events=events.text()), events
+        return
+    for item in node.sequence():
+        members = item.mapping(_SYNONYM)
+        missing = [name for name in _SYNONYM if name not in members and name != "expires"]
+        if missing:
+            raise item.flaw(f"a rule needs {', '.join(_SYNONYM[:-1])}; missing: {', '.join(missing)}")
+        rule = SynonymRule(
+            id=_fresh_id(members["id"], taken),
+            path=path,
+            owner=members["owner"].text(),
+            reason=members["reason"].text(),
+            expires=members["expires"].day() if "expires" in members else None,
+            legacy=members["legacy"].text(),
+            events=members["events"].text(),
+        )
+        yield rule, item
+
+
+def _fresh_id(node: DocumentNode, taken: set[str]) -> str:
+    if node.text() in taken:
+        raise node.flaw(f"another rule has the id {node.text()!r}")
+    taken.add(node.text())
+    return node.text()
 
 
 def _redaction(node: DocumentNode) -> RedactionRules:
@@ -86,10 +120,7 @@ def _common(node: DocumentNode, known: tuple[str, ...], taken: set[str]) -> _Com
     missing = [name for name in _COMMON if name not in members]
     if missing:
         raise node.flaw(f"a rule needs {', '.join(_COMMON)}; missing: {', '.join(missing)}")
-    rule_id = members["id"].text()
-    if rule_id in taken:
-        raise members["id"].flaw(f"another rule has the id {rule_id!r}")
-    taken.add(rule_id)
+    rule_id = _fresh_id(members["id"], taken)
     path = members["path"].text()
     if not path.startswith("/"):
         raise members["path"].flaw(f"should be a path like /value/items/[*]/price, is {path!r}")

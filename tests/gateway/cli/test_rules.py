@@ -58,7 +58,7 @@ def test_a_suggestion_changes_nothing_until_a_person_accepts_it(tmp_path: Path) 
     assert noise.expires is not None
     assert 89 <= (noise.expires - datetime.now(UTC).date()).days <= 90
     assert "seen in 98 submissions" in noise.reason
-    assert (rules.errors, file.read_text().startswith("# what may differ\n")) == ({"A": "B"}, True)
+    assert ({rule.legacy: rule.events for rule in rules.errors}, file.read_text().startswith("# what may differ\n")) == ({"A": "B"}, True)
 
 
 def test_each_rule_says_what_it_hid(tmp_path: Path) -> None:
@@ -66,3 +66,4 @@ def test_each_rule_says_what_it_hid(tmp_path: Path) -> None:
     listed = CliRunner().invoke(app, ["rules", "list", "--rules", str(tmp_path), "--format", "json"])
     assert '"hid": 7' in listed.output
     assert '"owner": "ann"' in listed.output
+    assert '"owner": "nobody"' in listed.output, "a table of errors without an owner is listed, too"

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from dualrun.contracts import Effect, Failure, JsonValue, Outcome, Role, Side, SpanRecord, State
-from gateway.comparison import OrderedRule, TaskRules, UnorderedRule, compare_outcomes
+from gateway.comparison import OrderedRule, SynonymRule, TaskRules, UnorderedRule, compare_outcomes
 from gateway.core.comparison import Verdict
 from tests.support.comparing import START, an_outcome
 
@@ -20,8 +20,8 @@ ETA = START - timedelta(seconds=5)
 RULES = TaskRules(
     unordered=(UnorderedRule(id="tags", path="/value/tags", owner="ann", reason="a set"),),
     ordered=(OrderedRule(id="pay-first", path="/effects/**", owner="ann", reason="charge before telling"),),
-    errors={"HTTPError": "HTTPStatusError"},
-    states={"rejected": "failed"},
+    errors=(SynonymRule(id="httpx", path="/error", owner="ann", reason="x", legacy="HTTPError", events="HTTPStatusError"),),
+    states=(SynonymRule(id="reject", path="/state", owner="ann", reason="x", legacy="rejected", events="failed"),),
 )
 
 
@@ -295,11 +295,12 @@ def test_faithful_ports_raise_no_false_alarm_in_3000_pairs() -> None:
     assert alarms == []
 
 
-def test_an_error_and_a_state_that_mean_the_same_are_equal_by_the_table() -> None:
+def test_an_error_and_a_state_that_mean_the_same_are_hidden_by_their_rules() -> None:
     rejected = outcome(state=State.REJECTED, failure=Failure(kind="HTTPError"))(base(Role.AUTHORITY))
     failing = failed("HTTPStatusError")(base(Role.SHADOW))
     assert (rejected.side, failing.side) == (Side.LEGACY, Side.EVENTS)
-    assert compare_outcomes(rejected, failing, RULES) == (Verdict.EQUAL_AFTER_NORMALISE, ())
+    verdict, differences = compare_outcomes(rejected, failing, RULES)
+    assert (verdict, [one.ignored_by for one in differences]) == (Verdict.IGNORED, ["reject", "httpx"])
 
 
 def test_a_shadow_that_was_answered_in_place_of_a_busy_outside_may_need_fewer_attempts() -> None:

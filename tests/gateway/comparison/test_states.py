@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import msgspec
 import pytest
 
 from dualrun.contracts import Effect, Outcome, Role, Side, State
-from gateway.comparison import TaskRules, compare_outcomes
+from gateway.comparison import SynonymRule, TaskRules, compare_outcomes
 from gateway.core.comparison import Aspect, DifferenceKind, Verdict
-from tests.support.comparing import an_outcome, found
+from tests.support.comparing import START, an_outcome, found
 
-MAPPED = TaskRules(errors={"HTTPError": "HTTPStatusError"})
+BY_HTTPX = SynonymRule(id="httpx", path="/error", owner="ann", reason="another client", legacy="HTTPError", events="HTTPStatusError")
+MAPPED = TaskRules(errors=(BY_HTTPX,))
 MAIL = Effect(kind="email", key="to:a@b.c")
 
 
@@ -78,9 +82,26 @@ def test_another_error_kind_is_a_difference_of_state() -> None:
     assert found(result) == [("error", "/error")]
 
 
-def test_error_kinds_are_mapped_from_legacy_to_events() -> None:
+def test_error_kinds_that_mean_the_same_are_hidden_by_their_rule_and_counted() -> None:
     ours, theirs = an_outcome(Role.AUTHORITY, error="HTTPError"), an_outcome(Role.SHADOW, error="HTTPStatusError")
-    assert compare_outcomes(ours, theirs, MAPPED) == (Verdict.EQUAL_AFTER_NORMALISE, ())
+    verdict, differences = compare_outcomes(ours, theirs, MAPPED)
+    assert verdict is Verdict.IGNORED
+    assert [(one.path, one.ignored_by) for one in differences] == [("/error", "httpx")]
+
+
+def test_a_rule_of_synonyms_ends_with_its_last_day() -> None:
+    ours, theirs = an_outcome(Role.AUTHORITY, error="HTTPError"), an_outcome(Role.SHADOW, error="HTTPStatusError")
+    expired = TaskRules(errors=(replace(BY_HTTPX, expires=START.date() - timedelta(days=1)),))
+    assert compare_outcomes(ours, theirs, expired)[0] is Verdict.DIFFERENT_STATE
+
+
+def test_states_that_mean_the_same_are_hidden_by_their_rule_and_the_errors_still_compared() -> None:
+    rule = SynonymRule(id="reject", path="/state", owner="ann", reason="no such word", legacy="rejected", events="failed")
+    ours, theirs = an_outcome(Role.AUTHORITY, state=State.REJECTED), an_outcome(Role.SHADOW, state=State.FAILED)
+    verdict, differences = compare_outcomes(ours, theirs, TaskRules(states=(rule,)))
+    assert (verdict, [one.ignored_by for one in differences]) == (Verdict.IGNORED, ["reject"])
+    failing = an_outcome(Role.SHADOW, error="KeyError")
+    assert compare_outcomes(ours, failing, TaskRules(states=(rule,)))[0] is Verdict.DIFFERENT_STATE
 
 
 def test_the_mapping_follows_the_side_and_not_the_role() -> None:

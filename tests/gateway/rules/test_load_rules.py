@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.comparison import IgnoreRule, RedactionRules, RuleBook, TaskRules, ToleranceRule, UnorderedRule
+from gateway.comparison import IgnoreRule, RedactionRules, RuleBook, SynonymRule, TaskRules, ToleranceRule, UnorderedRule
 from gateway.core.errors import RulesRejected
 from gateway.rules import load_rules
 
@@ -19,7 +19,8 @@ tolerance:
   - {id: cents, path: /value/total, owner: shop, reason: rounding, absolute: 0.01, relative: 1e-6}
 unordered:
   - {id: ties, path: "/value/items", owner: shop, reason: ties}
-errors: {HTTPError: HTTPStatusError}
+errors:
+  - {id: httpx, legacy: HTTPError, events: HTTPStatusError, owner: shop, reason: client}
 error_messages: true
 """
 DEFAULT = (
@@ -33,7 +34,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         ignore=(IgnoreRule(id="clock", path="/value/at", owner="shop", reason="own clock", expires=date(2027, 1, 31)),),
         tolerance=(ToleranceRule(id="cents", path="/value/total", owner="shop", reason="rounding", absolute=0.01, relative=1e-6),),
         unordered=(UnorderedRule(id="ties", path="/value/items", owner="shop", reason="ties"),),
-        errors={"HTTPError": "HTTPStatusError"},
+        errors=(SynonymRule(id="httpx", path="/error", owner="shop", reason="client", legacy="HTTPError", events="HTTPStatusError"),),
         error_messages=True,
     )
 
@@ -49,8 +50,19 @@ def test_the_default_holds_for_every_task_after_its_own_rules(tmp_path: Path) ->
     (tmp_path / "_default.yaml").write_text(DEFAULT)
     book = load_rules(tmp_path)
     assert [rule.id for rule in book.for_task("order.pay").ignore] == ["clock", "trace"]
-    assert book.for_task("order.pay").errors == {"HTTPError": "HTTPStatusError", "Timeout": "TimeoutException"}
+    errors = {rule.legacy: rule.events for rule in book.for_task("order.pay").errors}
+    assert errors == {"HTTPError": "HTTPStatusError", "Timeout": "TimeoutException"}
     assert [rule.id for rule in book.for_task("unheard.of").ignore] == ["trace"]
+
+
+def test_a_bare_table_of_before_is_read_and_belongs_to_nobody(tmp_path: Path) -> None:
+    (tmp_path / "order.pay.yaml").write_text("errors: {HTTPError: HTTPStatusError}\nstates: {rejected: failed}\n")
+    rules = load_rules(tmp_path).for_task("order.pay")
+    assert [(rule.id, rule.legacy, rule.events) for rule in (*rules.states, *rules.errors)] == [
+        ("state-rejected", "rejected", "failed"),
+        ("error-HTTPError", "HTTPError", "HTTPStatusError"),
+    ]
+    assert {(rule.owner, "list it as {id" in rule.reason) for rule in (*rules.states, *rules.errors)} == {("nobody", True)}
 
 
 def test_an_empty_directory_is_no_rules(tmp_path: Path) -> None:
@@ -84,6 +96,11 @@ def test_the_version_tells_contents_apart_and_nothing_else(tmp_path: Path) -> No
         ("ignored: []\n", 1, "did you mean 'ignore'?"),
         ("ignore: {}\n", 1, "should be a list"),
         ("errors: [A]\n", 1, "should be a mapping"),
+        ("errors: A\n", 1, "should be a list"),
+        ("errors:\n  - {id: a, legacy: A, events: B}\n", 2, "missing: owner, reason"),
+        ("states: {failed: succeeded}\n", 1, "never mean the same"),
+        ("states:\n  - {id: a, legacy: succeeded, events: dead_lettered, owner: o, reason: r}\n", 2, "never mean the same"),
+        ("states: {failed: gone}\n", 1, "'gone' is no state"),
         ("errors: {A: 1}\n", 1, "should be a text"),
         ("error_messages: maybe\n", 1, "should be true or false"),
         ("ignore: [\n", 2, "is not YAML"),
