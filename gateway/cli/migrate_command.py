@@ -103,13 +103,14 @@ def generate(
 
 def _generate(path: Path, output: Path, *, task: str, dry_run: bool, async_http: bool, format: Format) -> None:
     from gateway.migrate.generate.plan import plan_files
-    from gateway.migrate.generate.writing import write_files
+    from gateway.migrate.generate.writing import read_inventory, write_files
 
-    plan = plan_files(_reading(path), source=path.name or str(path), task=task, async_http=async_http)
+    known = read_inventory(output)
+    plan = plan_files(_reading(path), source=path.name or str(path), task=task, async_http=async_http, known=known)
     if not plan.modules:
         typer.echo(f"no task in {path} fits {task!r}", err=True)
         raise typer.Exit(1)
-    written = write_files(output, plan.files, dry_run=dry_run)
+    written = write_files(output, plan.files, inventory=plan.inventory, dry_run=dry_run)
     result = cast("JsonObject", msgspec.to_builtins(_result(plan, written, output)))
     show(result, format, lambda: _tell(plan, written, output, dry_run=dry_run))
     if written.refused:

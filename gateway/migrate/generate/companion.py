@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import yaml
 
 from dualrun.contracts import JsonValue
-from gateway.migrate.advice import Advice
 from gateway.migrate.finding import FoundParameter, Schedule
 from gateway.migrate.generate.decision import Decision
+from gateway.migrate.generate.inventory import GeneratedTask, Inventory
 from gateway.migrate.generate.module import HandlerModule
 
 __all__ = ["cron_of", "flags_text", "rules_text", "schedules_text", "summary_text", "test_text"]
@@ -21,14 +21,14 @@ _CRON = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1, "weeks": 604_800}
 
 
-def flags_text(advice: Sequence[Advice]) -> str:
+def flags_text(tasks: Sequence[GeneratedTask]) -> str:
     """A flags file with every task in mode legacy."""
     lines = [
         "# Every task where it is today: on Celery. The safety class is what the source suggests; check it before anything is shadowed.",
         "version: 1",
-        "flags:" if advice else "flags: {}",
+        "flags:" if tasks else "flags: {}",
     ]
-    for entry in {entry.task: entry for entry in advice}.values():
+    for entry in tasks:
         lines.append(f"  # {entry.safety_reason}")
         lines.append(f"  {_yaml(entry.task)}: {{mode: legacy, safety: {entry.safety}}}")
     return "\n".join(lines) + "\n"
@@ -177,13 +177,16 @@ def _set(pairs: list[tuple[str, bool]]) -> str:
     return "{" + ", ".join(map(repr, pairs)) + "}" if pairs else "set()"
 
 
-def summary_text(source: str, modules: Sequence[HandlerModule], advice: Sequence[Advice], schedules: Sequence[Schedule]) -> str:
+def summary_text(inventory: Inventory) -> str:
     """What was done, and what is left to a person."""
-    counts = {kind: sum(module.difficulty == kind for module in modules) for kind in ("ready", "needs decisions", "blocked")}
+    tasks = inventory.in_order
+    counts = {kind: sum(task.difficulty == kind for task in tasks) for kind in ("ready", "needs decisions", "blocked")}
     lines = [
-        f"# Handlers generated from {source}",
+        f"# Handlers generated from {', '.join(inventory.sources)}",
         "",
-        f"{len(modules)} handlers: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + f". {len(schedules)} schedules.",
+        f"{len(tasks)} handlers: "
+        + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        + f". {len(inventory.schedules)} schedules.",
         "",
         "A handler that is blocked raises until its decisions are made. One that needs decisions runs, and does something else than",
         "the task in the points its comments name. Every flag is in mode `legacy`: nothing changes until you change one.",
@@ -191,22 +194,26 @@ def summary_text(source: str, modules: Sequence[HandlerModule], advice: Sequence
         "| task | handler | difficulty | runs in | suggested safety |",
         "|---|---|---|---|---|",
     ]
-    safety = {entry.task: entry.safety for entry in advice}
-    for module in modules:
-        task = module.source.task.name
-        runs_in = "a thread" if module.in_thread else "the loop"
-        lines.append(f"| `{task}` | handlers/{module.name}.py | {module.difficulty} | {runs_in} | {safety.get(task, 'unsafe')} |")
-    open_points = [(module, decision) for module in modules for decision in module.decisions]
-    if open_points:
-        lines += ["", "## To decide", ""]
-        lines += [f"- {_point(module, decision)}" for module, decision in open_points]
-    ignored = [(module, note) for module in modules for note in module.notes]
-    if ignored:
-        lines += ["", "## Options that were not carried over", ""]
-        lines += [f"- `{module.source.task.name}`: {note}" for module, note in ignored]
+    for task in tasks:
+        runs_in = "a thread" if task.in_thread else "the loop"
+        lines.append(f"| `{task.task}` | handlers/{task.module}.py | {task.difficulty} | {runs_in} | {task.safety} |")
+    lines += _section("To decide", [_point(task, decision) for task in tasks for decision in task.decisions])
+    lines += _section("Options that were not carried over", [f"`{task.task}`: {note}" for task in tasks for note in task.notes])
+    sources = inventory.sources.values()
+    lines += _section("Without a handler", [f"`{name}`: another task has this name" for source in sources for name in source.repeated])
+    lines += _section(
+        "Routers that are code",
+        [f"{route.file}:{route.line}: `{' '.join(str(route.route).split())}`" for source in sources for route in source.routers],
+        "What they decide is only known when they run; an event goes to whoever serves its type.",
+    )
+    lines += _section("Files that were not read", [f"{entry.file}: {entry.reason}" for source in sources for entry in source.unparsed])
     return "\n".join(lines) + "\n"
 
 
-def _point(module: HandlerModule, decision: Decision) -> str:
-    task = module.source.task
-    return f"`{task.name}` ({task.file}:{decision.line}{', blocks' if decision.blocks else ''}): {decision.text}"
+def _section(title: str, points: Sequence[str], about: str = "") -> list[str]:
+    told = [about, ""] if about else []
+    return ["", f"## {title}", "", *told, *(f"- {point}" for point in points)] if points else []
+
+
+def _point(task: GeneratedTask, decision: Decision) -> str:
+    return f"`{task.task}` ({task.file}:{decision.line}{', blocks' if decision.blocks else ''}): {decision.text}"

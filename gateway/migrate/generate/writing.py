@@ -7,12 +7,15 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-__all__ = ["MANIFEST", "Written", "write_files"]
+from gateway.migrate.generate.inventory import Inventory
+
+__all__ = ["MANIFEST", "Written", "read_inventory", "write_files"]
 
 MANIFEST = ".dualrun-generated.json"
 
@@ -29,9 +32,28 @@ class Written:
     """Changed by a person, and now generated otherwise: the difference to what would be written."""
 
 
-def write_files(folder: Path, files: Mapping[str, str], *, dry_run: bool = False) -> Written:
-    """Write files by relative path. One that is not as it was generated last is left alone. Raises `OSError`."""
-    known = _manifest(folder)
+class _Manifest(msgspec.Struct):
+    """What is remembered of a folder."""
+
+    files: dict[str, str] = {}
+    """Hashes by relative path."""
+    inventory: Inventory = Inventory()
+
+
+def read_inventory(folder: Path) -> Inventory:
+    """What has been generated into a folder, without the tasks whose handler somebody has deleted."""
+    inventory = _manifest(folder).inventory
+    there = {name: task for name, task in inventory.tasks.items() if (folder / "handlers" / f"{task.module}.py").is_file()}
+    return msgspec.structs.replace(inventory, tasks=there)
+
+
+def write_files(folder: Path, files: Mapping[str, str], *, inventory: Inventory | None = None, dry_run: bool = False) -> Written:
+    """Write files by relative path. One that is not as it was generated last is left alone. Raises `OSError`.
+
+    `inventory` is remembered for the next run.
+    """
+    manifest = _manifest(folder)
+    known = manifest.files
     result = Written()
     for name, text in files.items():
         path = folder / name
@@ -51,16 +73,25 @@ def write_files(folder: Path, files: Mapping[str, str], *, dry_run: bool = False
             continue
         known[name] = new
     if not dry_run:
-        _write(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(dict(sorted(known.items())))).decode() + "\n")
+        manifest.files = dict(sorted(known.items()))
+        manifest.inventory = inventory or manifest.inventory
+        _write(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)).decode() + "\n")
     return result
 
 
-def _manifest(folder: Path) -> dict[str, str]:
+def _manifest(folder: Path) -> _Manifest:
     try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.MsgspecError):
+        written = (folder / MANIFEST).read_bytes()
+    except OSError:
         # Without it every file that is there counts as a person's.
-        return {}
+        return _Manifest()
+    # Earlier releases wrote the hashes alone.
+    with suppress(msgspec.MsgspecError):
+        return _Manifest(files=msgspec.json.decode(written, type=dict[str, str]))
+    try:
+        return msgspec.json.decode(written, type=_Manifest)
+    except msgspec.MsgspecError:
+        return _Manifest()
 
 
 def _hash(text: str) -> str:
