@@ -9,6 +9,7 @@ import msgspec
 
 from dualrun.contracts import JsonValue
 from gateway.migrate.finding import Schedule
+from gateway.migrate.source import is_own
 
 __all__ = ["fixture_schedules", "parsed_arguments"]
 
@@ -32,7 +33,7 @@ class _Row(msgspec.Struct):
 def fixture_schedules(path: Path) -> Iterator[Schedule]:
     """The periodic tasks in the JSON fixtures under `path`; what is no such fixture is passed over."""
     for file in sorted(path.rglob("fixtures/**/*.json")) if path.is_dir() else ():
-        if file.is_file() and not file.is_symlink() and file.stat().st_size <= _MAX_BYTES:
+        if file.is_file() and not file.is_symlink() and file.stat().st_size <= _MAX_BYTES and is_own(file, path):
             data = file.read_bytes()
             if _MODEL.encode() in data.lower():
                 yield from _rows(data, file.relative_to(path).as_posix())

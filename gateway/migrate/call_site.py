@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from dualrun.contracts import JsonValue
@@ -23,11 +24,16 @@ _LINKING = frozenset({"apply_async", "send_task", "apply", "signature", "s", "si
 _WITH_OPTIONS = frozenset({"apply_async", "send_task"})
 _NO_OPTIONS = frozenset({"args", "kwargs", "link", "link_error", "name"})
 _RESULTS = frozenset({"celery.result.AsyncResult", "celery.AsyncResult"})
+_APPS = frozenset({"app", "celery", "celery_app", "current_app"})
+# What has an `apply_async` or a `delay` of its own.
+_POOL = re.compile(r"(?:Pool|Executor)$")
+_NO_TASKS = frozenset({"self", "cls", "time", "executor", "timer", "clock", "loop", "workers"})
 _CELERY_MODULES = frozenset({"celery", "celery.canvas", "celery.task", "celery.task.sets", "celery.app.canvas"})
 
 
 def call_sites_of(module: Module, project: Project, names: dict[str, str]) -> Iterator[CallSite]:
     """The module's call sites; `names` are the known tasks by full name of what stands for them in source."""
+    pools = _pools(module.tree)
     for node, parent, place in walk(project.place_of(module)):
         found: tuple[str, str | None] | None = None
         match node:
@@ -38,6 +44,8 @@ def call_sites_of(module: Module, project: Project, names: dict[str, str]) -> It
                     found = (f"{attribute}_reference", task)
             case ast.BinOp(op=ast.BitOr()) if not (isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.BitOr)):
                 found = ("|", None) if _joins_signatures(node, place, project, names) else None
+        if found is not None and found[1] is None and isinstance(node, ast.Call) and _receiver(node) in pools:
+            found = None
         if found is not None and isinstance(node, ast.expr):
             yield CallSite(module.file, node.lineno, *found, _options(node, found[0], place, project))
         if isinstance(node, ast.Call):
@@ -49,11 +57,14 @@ def _options(node: ast.expr, kind: str, place: Place, project: Project) -> dict[
     """What a dispatch asks for beside the task's own arguments."""
     if kind not in _WITH_OPTIONS or not isinstance(node, ast.Call):
         return {}
-    return {
-        keyword.arg: evaluate_or_text(project, keyword.value, place)
-        for keyword in node.keywords
-        if keyword.arg is not None and keyword.arg not in _NO_OPTIONS
-    }
+    options: dict[str, JsonValue] = {}
+    for keyword in node.keywords:
+        given = evaluate_or_text(project, keyword.value, place)
+        if keyword.arg is None:
+            options |= given if isinstance(given, dict) else {"**": given}
+        else:
+            options[keyword.arg] = given
+    return {name: value for name, value in options.items() if name not in _NO_OPTIONS}
 
 
 def _links(call: ast.Call, place: Place, project: Project, names: dict[str, str]) -> list[ast.keyword]:
@@ -97,9 +108,13 @@ def _of_task(
     task = task_of(owner, place, project, names)
     if task is not None or (kind in _DISPATCH and _may_dispatch(owner, place, project)):
         return kind, task
-    if kind == "signature" and (dotted(owner) or [""])[-1] in ("app", "celery", "celery_app", "current_app"):
+    if kind == "signature" and _is_called_app(owner):
         return kind, _name_given(call, place, project, names)
     return None
+
+
+def _is_called_app(owner: ast.expr) -> bool:
+    return (dotted(owner) or [""])[-1] in _APPS
 
 
 def _other_method(
@@ -147,6 +162,8 @@ def task_of(expression: ast.expr, place: Place, project: Project, names: dict[st
         if isinstance(expression.func, ast.Attribute) and expression.func.attr == "task" and len(expression.args) == 1:
             # A project's look-up of the registered task by its function: `request.task(function).delay()`.
             expression = expression.args[0]
+        elif isinstance(expression.func, ast.Attribute) and expression.func.attr == "signature" and _is_called_app(expression.func.value):
+            return _name_given(expression, place, project, names)
         elif isinstance(expression.func, ast.Attribute) and expression.func.attr in _MADE_SIGNATURE | _KEPT_SIGNATURE:
             expression = expression.func.value
         elif (project.full_name(expression.func, place) or "").rpartition(".")[2] in _SIGNATURES:
@@ -208,7 +225,25 @@ def _may_dispatch(owner: ast.expr, place: Place, project: Project) -> bool:
     parts = dotted(owner)
     if parts is None:
         return True
-    return "pool" not in parts[-1].lower() and parts[-1] not in ("self", "cls", "time", "executor")
+    return "pool" not in parts[-1].lower() and parts[-1] not in _NO_TASKS
+
+
+def _pools(tree: ast.Module) -> frozenset[str]:
+    """The names and attributes that hold a pool of processes or threads anywhere in the module."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=targets, value=ast.Call(func=function)) if _POOL.search((dotted(function) or [""])[-1]):
+                found |= {name for target in targets if (name := ".".join(dotted(target) or ()))}
+            case ast.withitem(context_expr=ast.Call(func=function), optional_vars=ast.Name(id=name)) if _POOL.search(
+                (dotted(function) or [""])[-1]
+            ):
+                found.add(name)
+    return frozenset(found)
+
+
+def _receiver(call: ast.Call) -> str:
+    return ".".join(dotted(call.func.value) or ()) if isinstance(call.func, ast.Attribute) else ""
 
 
 def _joins_signatures(node: ast.BinOp, place: Place, project: Project, names: dict[str, str]) -> bool:
@@ -217,12 +252,14 @@ def _joins_signatures(node: ast.BinOp, place: Place, project: Project, names: di
         side = waiting.pop()
         if isinstance(side, ast.BinOp) and isinstance(side.op, ast.BitOr):
             waiting += [side.left, side.right]
-        elif isinstance(side, ast.Call) and _is_signature(side, place, project, names):
+        elif _is_signature(side, place, project, names) or _kept_signature(side, place, project, names) is not None:
             return True
     return False
 
 
-def _is_signature(call: ast.Call, place: Place, project: Project, names: dict[str, str]) -> bool:
+def _is_signature(call: ast.expr, place: Place, project: Project, names: dict[str, str]) -> bool:
+    if not isinstance(call, ast.Call):
+        return False
     home, _, last = (project.full_name(call.func, place) or "").rpartition(".")
     if home in _CELERY_MODULES and last in _CANVAS | _SIGNATURES:
         return True

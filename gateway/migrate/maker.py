@@ -10,7 +10,7 @@ from gateway.migrate.name import FunctionNode, dotted, own_nodes, parameter_node
 from gateway.migrate.option import UNREAD, Option, Options, joined, read_mapping
 from gateway.migrate.project import Place, Project
 
-__all__ = ["Maker", "Makers", "Option", "Options", "inherits"]
+__all__ = ["Maker", "Makers", "Option", "Options", "inherits", "is_task_class"]
 
 _DECORATORS = frozenset(
     {
@@ -229,6 +229,19 @@ def inherits(project: Project, full: str, roots: frozenset[str], hops: int = 0) 
         return False
     bases = [base for expression in node.bases if (base := project.full_name(expression, place)) is not None]
     return any(base in roots or (base != full and inherits(project, base, roots, hops + 1)) for base in bases)
+
+
+def is_task_class(makers: Makers, project: Project, full: str, roots: frozenset[str]) -> bool:
+    """Whether a project's class is one of tasks: by its ancestors, of which `app.Task` may be one."""
+    defined = project.definition(full)
+    node, place = defined or (None, None)
+    if not isinstance(node, ast.ClassDef) or place is None:
+        return False
+    if inherits(project, full, roots):
+        return True
+    own = any(isinstance(base, ast.Attribute) and base.attr == "Task" and makers.is_app(base.value, place) for base in node.bases)
+    above = [base for expression in node.bases if (base := project.full_name(expression, place)) is not None and base != full]
+    return own or any(is_task_class(makers, project, base, roots) for base in above)
 
 
 def _keywords(keywords: list[ast.keyword], place: Place, project: Project) -> Options:

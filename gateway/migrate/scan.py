@@ -174,7 +174,9 @@ def _plain(value: object) -> str | float | None:
 
 def _distinct(found: list[Setting]) -> list[Setting]:
     """Each once, in the order of files and lines."""
-    kept: dict[tuple[str, int, str | None], Setting] = {}
+    kept: dict[tuple[str, int, str | None, str], Setting] = {}
     for setting in found:
-        kept.setdefault((setting.file, setting.line, setting.task), setting)
+        # Two entries of one task on one line differ in what they say.
+        said = repr((setting.when, setting.args, setting.kwargs) if isinstance(setting, Schedule) else setting.route)
+        kept.setdefault((setting.file, setting.line, setting.task, said), setting)
     return sorted(kept.values(), key=lambda setting: (setting.file, setting.line))

@@ -21,6 +21,7 @@ _SCHEDULE = re.compile(r"(?:^|_|CELERY)beat_?schedule$", re.IGNORECASE)
 _ROUTES = re.compile(r"^(?:\w*CELERY_)?(?:task_routes|routes)$", re.IGNORECASE)
 _PLAIN_ROUTES = ("routes", "ROUTES")
 _ROW_MAKERS = ("PeriodicTask", "create", "get_or_create", "update_or_create")
+_OF_A_ROUTE = frozenset({"queue", "exchange", "exchange_type", "routing_key", "priority", "delivery_mode", "expires", "serializer"})
 _MAX_NESTING = 12
 
 Finding = Schedule | Route
@@ -101,8 +102,12 @@ class _Reader:
         if call.func.attr == "add_periodic_task":
             yield from self._periodic(call, place)
         elif call.func.attr == "update":
+            of_schedule = _SCHEDULE.search(_last_name(call.func.value)) is not None
             for keyword in call.keywords:
-                yield from self.setting(keyword.arg or "", keyword.value, place)
+                if of_schedule and keyword.arg is not None:
+                    yield from self._entry(keyword.value, place, keyword.value.lineno)
+                else:
+                    yield from self.setting(keyword.arg or "", keyword.value, place)
             for argument in call.args:
                 yield from self.setting(_last_name(call.func.value), argument, place)
 
@@ -217,7 +222,8 @@ class _Reader:
                     else:
                         yield self._route(key, route, place)
             case ast.List(elts=items) | ast.Tuple(elts=items):
-                pair = len(items) == 2 and isinstance(items[0], ast.Constant) and isinstance(items[1], ast.Dict)
+                # A router's path and then a dictionary of routes are two routers; a pattern and its route are one.
+                pair = len(items) == 2 and isinstance(items[0], ast.Constant) and _is_route(items[1])
                 if pair:
                     yield self._route(items[0], items[1], place)
                 for item in [] if pair else items:
@@ -246,6 +252,16 @@ class _Reader:
         full = self._project.full_name(expression, place)
         values, where = self._project.values(full) if full else ([], place)
         return (values[0], where) if len(values) == 1 else (expression, place)
+
+
+def _is_route(value: ast.expr) -> bool:
+    """Where a task goes: `{"queue": ...}`, or the name of a queue; a dictionary of routes has dictionaries or names in it."""
+    match value:
+        case ast.Constant(value=str()):
+            return True
+        case ast.Dict(keys=keys):
+            return all(isinstance(key, ast.Constant) and key.value in _OF_A_ROUTE for key in keys)
+    return False
 
 
 def _is_routes(name: str) -> bool:

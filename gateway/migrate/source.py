@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.migrate.finding import Unparsed
 
-__all__ = ["Source", "read_sources", "text_of"]
+__all__ = ["Source", "is_own", "read_sources", "text_of"]
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "manage.py")
@@ -72,6 +72,11 @@ def _python_files(path: Path) -> Iterator[Path]:
 
 def _worth_entering(folder: Path) -> bool:
     return not (folder.name in _SKIPPED or folder.name.startswith(".") or folder.is_symlink() or (folder / "pyvenv.cfg").exists())
+
+
+def is_own(file: Path, base: Path) -> bool:
+    """Whether no folder between `base` and the file is one that is passed over: an environment, what is hidden, what was installed."""
+    return all(_worth_entering(folder) for folder in file.parents if folder != base and folder.is_relative_to(base))
 
 
 def _loops(link: Path) -> bool:

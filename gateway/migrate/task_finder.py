@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.migrate.body import parameters_of, retries_itself, returns_value
 from gateway.migrate.constant import Unsettled, evaluate, evaluate_or_text, text_of_expression
 from gateway.migrate.finding import FoundTask
-from gateway.migrate.maker import Maker, Makers, Option, Options, inherits
+from gateway.migrate.maker import Maker, Makers, Option, Options, inherits, is_task_class
 from gateway.migrate.name import FunctionNode
 from gateway.migrate.project import Module, Place, Project, walk
 
@@ -88,7 +88,7 @@ class TaskFinder:
         self._decorating: set[ast.AST] = set()
         self._inside: list[tuple[FoundTask, str]] = []
         # Where a project derives names its own way, none is certain, in whatever file that way is written.
-        self._any_custom_names = any("def gen_task_name" in module.text for module in project.modules.values())
+        self._any_custom_names = any(_names_its_own_way(module) for module in project.modules.values())
         self.registry = Registry()
 
     def read(self, module: Module) -> None:
@@ -157,7 +157,7 @@ class TaskFinder:
             # `instance = Cls()` and then `app.register_task(instance)`
             values, where = self._project.values(full) if full else ([], place)
             full = self._project.full_name(values[0].func, where) if len(values) == 1 and isinstance(values[0], ast.Call) else None
-        if full is not None and inherits(self._project, full, TASK_CLASSES):
+        if full is not None and self._is_task_class(full):
             self._registered.add(full)
             for alias in _assigned(parent, place):
                 self._aliases.setdefault(full, []).append(alias)
@@ -171,7 +171,10 @@ class TaskFinder:
             if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name) and isinstance(written, ast.Name):
                 items = loop.iter.elts if loop.target.id == written.id and isinstance(loop.iter, ast.Tuple | ast.List) else []
                 found = [self._project.full_name(item.func if isinstance(item, ast.Call) else item, place) for item in items]
-                self._registered |= {full for full in found if full is not None and inherits(self._project, full, TASK_CLASSES)}
+                self._registered |= {full for full in found if full is not None and self._is_task_class(full)}
+
+    def _is_task_class(self, full: str) -> bool:
+        return is_task_class(self._makers, self._project, full, TASK_CLASSES)
 
     def _note_bases(self, maker: Maker) -> None:
         base = maker.options.get("base")
@@ -183,7 +186,7 @@ class TaskFinder:
         for base in node.bases:
             if (named := self._project.full_name(base, place)) is not None:
                 self._based_on.add(named)
-        if inherits(self._project, full, TASK_CLASSES):
+        if self._is_task_class(full):
             self._classes[full] = (node, place)
             if any(_registers(decorator) for decorator in node.decorator_list):
                 self._registered.add(full)
@@ -303,6 +306,12 @@ def _around(node: FunctionNode, by: ast.expr | None) -> tuple[tuple[ast.expr, ..
     decorators = tuple(node.decorator_list)
     at = next((index for index, decorator in enumerate(decorators) if decorator is by), -1)
     return decorators[: max(at, 0)], decorators[at + 1 :]
+
+
+def _names_its_own_way(module: Module) -> bool:
+    return "def gen_task_name" in module.text and any(
+        isinstance(node, FunctionNode) and node.name == "gen_task_name" for node in ast.walk(module.tree)
+    )
 
 
 def _registers(decorator: ast.expr) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from celery import _state
+
 from event_handlers import collect_handlers
 from gateway.migrate import read_path
 from gateway.migrate.generate.module import HandlerModule
@@ -61,7 +63,7 @@ class Generated:
 @contextmanager
 def generated_from(folder: Path, files: Mapping[str, str]) -> Iterator[Generated]:
     """Write source files, generate, and make both importable for as long as this is entered."""
-    known = set(sys.modules)
+    known, shared = set(sys.modules), set(_state._on_app_finalizers)
     for name, text in files.items():
         path = folder / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +74,8 @@ def generated_from(folder: Path, files: Mapping[str, str]) -> Iterator[Generated
     try:
         yield Generated(plan, folder)
     finally:
+        # `app.task` has every application made later take the task too, those of other tests among them.
+        _state._on_app_finalizers.intersection_update(shared)
         del sys.path[:2]
         for name in set(sys.modules) - known:
             if name.partition(".")[0] in {"made", *(file.partition("/")[0].removesuffix(".py") for file in files)}:
