@@ -41,6 +41,7 @@ class RuleFollower:
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` is set."""
         adopted: str | None = None
+        judged_by = self._judge.rules.version
         while not stopping.is_set():
             self._judge.adopt(self._read())
             version = self._judge.rules.version
@@ -50,7 +51,8 @@ class RuleFollower:
                     adopted = version
                     # The other comparators adopt them meanwhile: what one of them still judges by the old ones is among the stored pairs.
                     await self._pause(stopping)
-                    self.judged_again += await self._judge_again(version, stopping)
+                    self.judged_again += await self._judge_again(version, stopping, once_more=judged_by != version)
+                    judged_by = version
             except StoreUnavailable as exc:
                 adopted = None
                 log.warning("ledger_out_of_reach", extra={"reason": str(exc)})
@@ -67,11 +69,11 @@ class RuleFollower:
             await self._ledger.adopt_rules(version, at=self._now())
             log.info("rules_adopted", extra={"ruleset_version": version})
 
-    async def _judge_again(self, version: str, stopping: asyncio.Event) -> int:
+    async def _judge_again(self, version: str, stopping: asyncio.Event, *, once_more: bool) -> int:
         def goes_on() -> bool:
             return not stopping.is_set()
 
-        judged = await judge_again(version, ledger=self._ledger, compare=self._judge.compare, goes_on=goes_on)
+        judged = await judge_again(version, ledger=self._ledger, compare=self._judge.compare, goes_on=goes_on, once_more=once_more)
         if judged:
             log.info("pairs_judged_again", extra={"pairs": judged, "ruleset_version": version})
         return judged

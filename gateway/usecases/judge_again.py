@@ -19,21 +19,25 @@ PAIRS_AT_ONCE = 100
 _PAIRS_WITHOUT_PAUSE = 20
 
 
-async def judge_again(version: str, *, ledger: JudgementLedger, compare: CompareOutcomes, goes_on: Callable[[], bool]) -> int:
+async def judge_again(
+    version: str, *, ledger: JudgementLedger, compare: CompareOutcomes, goes_on: Callable[[], bool], once_more: bool = False
+) -> int:
     """How many pairs were judged again: all whose raw outcomes are still there, the latest first. Raises `StoreUnavailable`.
 
     It ends early where `goes_on` says no, or where other rules have come into force: those are another comparator's to judge by.
-    Stopping and starting again loses nothing, for a pair already judged by these rules is passed over.
+    Stopping and starting again loses nothing, for a pair already judged by these rules is passed over. `once_more`: look even where
+    another comparator has done so; whoever heard of the rules after that has judged by those before them meanwhile.
     """
     judged, before = 0, None
     while goes_on():
         in_force = await ledger.rules_in_force()
-        if in_force is None or in_force.version != version or in_force.applied:
+        if in_force is None or in_force.version != version or (in_force.applied and not once_more):
             break
         stored, before = await ledger.stored(other_than=version, before=before, limit=PAIRS_AT_ONCE)
         judged += await ledger.replace(await _judged(stored, compare)) if stored else 0
         if before is None:
             await ledger.rules_applied(version)
+            break
     return judged
 
 

@@ -17,6 +17,7 @@ from gateway.core.report import ReportScope
 from gateway.judge import Judge
 from gateway.ledger import MemoryLedger
 from gateway.rules.following import RuleFollower
+from gateway.usecases.compare_pairs import compare_pairs
 from tests.support.records import NOON, a_comparison, a_difference, a_record, an_outcome
 
 RULE = "ignore:\n  - {id: totals, path: /value/total, owner: ann, reason: rounding}\n"
@@ -51,6 +52,25 @@ async def test_a_new_rule_is_adopted_and_what_is_on_record_judged_again_by_it(tm
     in_force = await ledger.rules_in_force()
     assert in_force is not None
     assert in_force.version == judge.rules.version
+
+
+async def test_what_a_comparator_judged_before_it_heard_of_the_rules_is_judged_again_by_them(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    ledger = MemoryLedger()
+    async with following(first, ledger) as quick, following(second, ledger) as slow:
+        (first / "shop.charge.yaml").write_text(RULE)
+        async with asyncio.timeout(20):
+            while not ((in_force := await ledger.rules_in_force()) and in_force.applied and in_force.version == quick.rules.version):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        await ledger.append([a_record(), an_outcome(value={"total": 1}), an_outcome(role=Role.SHADOW, value={"total": 2})], arrived_at=NOON)
+        await compare_pairs(["s1"], ledger=ledger, compare=slow.compare, now=NOON, deadline_s=300)
+        assert await counts(ledger) == {Verdict.DIFFERENT_VALUE: 1}
+        (second / "shop.charge.yaml").write_text(RULE)
+        async with asyncio.timeout(20):
+            while (await counts(ledger)) != {Verdict.IGNORED: 1}:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
 
 
 async def counts(ledger: MemoryLedger) -> dict[Verdict, int]:
