@@ -35,7 +35,7 @@ def _scan(folder: Path, source: str, **more: str) -> Scan:
     [
         "from multiprocessing import Pool\nwith Pool(4) as p:\n    p.apply_async(print, (1,))",
         "from multiprocessing.pool import ThreadPool\ndef f():\n    crew = ThreadPool(2)\n    crew.apply_async(print)",
-        "import multiprocessing as m\nclass C:\n    def __init__(self): self.crew = m.Pool()\n    def go(self): self.crew.apply_async(print)",
+        "import multiprocessing as m\nclass C:\n    def __init__(self): self.it = m.Pool()\n    def go(self): self.it.apply_async(print)",
         "def f(timer): timer.delay(3)",
         "def f(workers): workers.apply_async(print)",
     ],
