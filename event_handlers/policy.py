@@ -22,30 +22,43 @@ none happens meanwhile."""
 MESSAGE_MAX_BYTES = 2 * 1024
 TRACEBACK_MAX_BYTES = 8 * 1024
 
+DELAY_MAX_S = 100 * 365 * 86_400.0
+"""A hundred years: what is put off for longer was not meant to be, and leaves the calendar before long."""
+
 # What Celery calls it when a task asks again too often and names no error of its own: both sides then fail alike.
 _TOO_OFTEN = "MaxRetriesExceededError"
 
 
 class Retry(DualrunError):
-    """Raised by a handler that wants another attempt. Without `delay_s` (seconds) its policy says when.
+    """Raised by a handler that wants another attempt. Without `delay_s` (seconds) its policy says when; one in the past is now.
 
-    When no attempts are left, the event has failed with the error this one was raised from.
+    When no attempts are left, the event has failed with the error this one was raised from. Raises `TypeError` or `ValueError` for a delay
+    that is no number, not finite or longer than a hundred years: in the handler, which has failed with it then.
     """
 
     def __init__(self, delay_s: float | None = None, reason: str = "") -> None:
         super().__init__(reason or "another attempt was asked for")
-        self.delay_s = delay_s
+        self.delay_s = None if delay_s is None else _checked_s(delay_s)
 
 
 class NotNow(DualrunError):
     """Raised by a handler that cannot work now, through no fault of the event: it comes again in `delay_s`, and no attempt is counted.
 
-    That has no end of its own; an event that should not wait for ever `expires`.
+    That has no end of its own; an event that should not wait for ever `expires`. Raises as `Retry` does.
     """
 
     def __init__(self, delay_s: float, reason: str = "") -> None:
-        super().__init__(reason or f"not before {delay_s:g} s from now")
-        self.delay_s = delay_s
+        self.delay_s = _checked_s(delay_s)
+        super().__init__(reason or f"not before {self.delay_s:g} s from now")
+
+
+def _checked_s(delay_s: float) -> float:
+    """Here, in the handler: found out later, when its effects are done, it would have them done again."""
+    if not hasattr(delay_s, "__float__"):
+        raise TypeError(f"delay_s is {delay_s!r}, should be a number of seconds")
+    if not -DELAY_MAX_S <= delay_s <= DELAY_MAX_S:
+        raise ValueError(f"delay_s is {delay_s!r}, should be at most {DELAY_MAX_S:.0f} seconds")
+    return max(0.0, float(delay_s))
 
 
 class DoNotRetry(DualrunError):
@@ -87,10 +100,12 @@ class Policy:
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise ConfigurationError(f"max_attempts is {self.max_attempts}, should be at least 1")
-        if not self.retry_delays_s or min(self.retry_delays_s) < 0:
-            raise ConfigurationError(f"retry_delay_s is {self.retry_delays_s}, should be one or more times in seconds, none negative")
-        if self.time_limit_s is not None and self.time_limit_s <= 0:
-            raise ConfigurationError(f"time_limit_s is {self.time_limit_s}, should be more than 0, or None")
+        if not self.retry_delays_s or not all(0 <= delay_s <= DELAY_MAX_S for delay_s in self.retry_delays_s):
+            raise ConfigurationError(
+                f"retry_delay_s is {self.retry_delays_s}, should be one or more times in seconds, none negative or beyond a hundred years"
+            )
+        if self.time_limit_s is not None and not 0 < self.time_limit_s <= DELAY_MAX_S:
+            raise ConfigurationError(f"time_limit_s is {self.time_limit_s}, should be more than 0 and at most a hundred years, or None")
 
     @property
     def breaker_counts(self) -> tuple[type[Exception], ...]:
@@ -102,7 +117,7 @@ class Policy:
         if attempt >= self.max_attempts or isinstance(error, _FINAL):
             return None
         if isinstance(error, Retry):
-            return self._delay_s(attempt) if error.delay_s is None else max(0.0, error.delay_s)
+            return self._delay_s(attempt) if error.delay_s is None else error.delay_s
         return self._delay_s(attempt) if isinstance(error, self.retry_on) else None
 
     def _delay_s(self, attempt: int) -> float:

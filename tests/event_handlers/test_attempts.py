@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from dualrun.contracts import Role, State
 from dualrun.contracts.topology import (
@@ -120,3 +123,18 @@ async def test_work_that_expires_while_parked_is_not_run(world: World) -> None:
     await world.start(work)
     outcome = await world.outcome(await world.submit({}, headers={HEADER_ETA: in_s(0.4), HEADER_EXPIRES: in_s(0.2)}))
     assert outcome.state is State.EXPIRED
+
+
+@pytest.mark.parametrize("delay_s", [1e13, float("inf"), "tomorrow"])
+async def test_a_delay_that_cannot_be_meant_fails_its_attempt_and_does_nothing_twice(world: World, delay_s: Any) -> None:
+    runs: list[int] = []
+
+    @handler(world.task, max_attempts=3)
+    async def work() -> None:
+        runs.append(1)
+        raise Retry(delay_s=delay_s)
+
+    await world.start(work)
+    outcome = await world.outcome(await world.submit({}))
+    assert outcome.failure is not None
+    assert (outcome.state, outcome.failure.kind in {"ValueError", "TypeError"}, runs) == (State.FAILED, True, [1])

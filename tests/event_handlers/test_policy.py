@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dualrun.errors import ConfigurationError
-from event_handlers import DoNotRetry, Policy, Retry
+from event_handlers import DoNotRetry, NotNow, Policy, Retry
 from event_handlers.policy import MESSAGE_MAX_BYTES, TRACEBACK_MAX_BYTES, failure_of
 
 ERRORS = st.sampled_from([Retry(), Retry(3.0), DoNotRetry(), ValueError("x"), KeyError("x"), SystemExit(1)])
@@ -108,3 +113,32 @@ def test_texts_are_bounded_and_can_be_written(text: str, times: int) -> None:
 
 def test_an_error_that_cannot_tell_its_text_still_has_a_failure() -> None:
     assert failure_of(_raised(Rude())).kind == "Rude"
+
+
+@pytest.mark.parametrize("ask", [Retry, NotNow])
+@pytest.mark.parametrize(
+    ("delay_s", "error"),
+    [
+        *((delay_s, ValueError) for delay_s in (float("inf"), float("-inf"), float("nan"), 1e13, 10**400)),
+        *((delay_s, TypeError) for delay_s in ("5", b"5", timedelta(seconds=5), [5])),
+    ],
+)
+def test_a_delay_that_cannot_be_meant_is_refused_where_it_is_asked_for(
+    ask: Callable[[Any], Exception], delay_s: object, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="delay_s"):
+        ask(delay_s)
+
+
+@pytest.mark.parametrize("ask", [Retry, NotNow])
+def test_any_number_of_seconds_is_a_delay_and_the_past_is_now(ask: Callable[[Any], Retry | NotNow]) -> None:
+    asked = [ask(delay_s).delay_s for delay_s in (5, 0.25, Decimal("1.5"), -3, True, 86_400 * 365 * 99)]
+    assert asked == [5.0, 0.25, 1.5, 0.0, 1.0, 86_400.0 * 365 * 99]
+
+
+@pytest.mark.parametrize("delay_s", [float("inf"), float("nan"), 1e13])
+def test_a_policy_with_a_time_that_cannot_be_meant_is_refused(delay_s: float) -> None:
+    with pytest.raises(ConfigurationError, match="retry_delay_s"):
+        Policy(retry_delays_s=(1.0, delay_s))
+    with pytest.raises(ConfigurationError, match="time_limit_s"):
+        Policy(time_limit_s=delay_s)
