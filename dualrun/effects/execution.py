@@ -18,6 +18,7 @@ from dualrun.contracts import Effect, JsonValue, Role, Safety, Side
 from dualrun.effects.answers import Answer, Recorder, Replay
 
 __all__ = [
+    "CONNECTIONS_MAX",
     "EFFECTS_MAX",
     "PAYLOAD_MAX_BYTES",
     "Execution",
@@ -36,6 +37,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EFFECTS_MAX = 1_000
+CONNECTIONS_MAX = 20
 PAYLOAD_MAX_BYTES = 64 * 1024
 
 
@@ -79,6 +81,7 @@ class Execution:
     __slots__ = (
         "_at_end",
         "_awaited_at_end",
+        "_connections",
         "_dropped",
         "_lock",
         "_notes",
@@ -118,6 +121,7 @@ class Execution:
         """True once the run is over. A thread it started may go on, and stays a shadow's if it was one."""
         self._at_end: list[Callable[[], None]] = []
         self._awaited_at_end: list[_Awaited] = []
+        self._connections: set[str] = set()
         self._dropped = 0
         self._unanswered = 0
         self._lock = threading.Lock()
@@ -169,6 +173,20 @@ class Execution:
         """A call of a shadow is not made, and nothing is known of what its authority was answered."""
         with self._lock:
             self._unanswered += 1
+
+    @property
+    def connections_uncaptured(self) -> tuple[str, ...]:
+        """Of an authority: where it connected or sent past every capture, `host:port` or a path, sorted; `CONNECTIONS_MAX` at most."""
+        with self._lock:
+            return tuple(sorted(self._connections))
+
+    def connected(self, place: str) -> None:
+        """It connects or sends to that place, and no capture knows what it does there."""
+        if place in self._connections or self.ended:
+            return
+        with self._lock:
+            if len(self._connections) < CONNECTIONS_MAX:
+                self._connections.add(place)
 
     def at_end(self, then: Callable[[], None]) -> None:
         """Call `then` when the run is over, whatever became of it."""

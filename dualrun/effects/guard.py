@@ -1,4 +1,7 @@
-"""Refuses what a shadow tries past the captures: connections and files nobody declared, and other processes."""
+"""Refuses what a shadow tries past the captures: connections and files nobody declared, and other processes.
+
+Of an authority, connections past the captures are noted: its shadow would be refused them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from dualrun.effects.execution import current_execution
 from dualrun.effects.guard_files import CHANGES, WRITES, declare_files, judge_file, judge_name
 from dualrun.errors import ShadowRefused
 
-__all__ = ["guard", "guarded", "is_declared", "judge_address", "permitted", "refuse_process"]
+__all__ = ["guard", "guarded", "is_declared", "is_judged", "judge_address", "permitted", "refuse_process"]
 
 _SENDS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _STARTS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"})
@@ -48,7 +51,7 @@ def guard(allowed: frozenset[str]) -> None:
 
 def _judge(event: str, arguments: tuple[object, ...]) -> None:
     if event in _SENDS:
-        if guarded():
+        if not is_judged():
             judge_address(arguments[1])
     elif event == "open":
         # A descriptor was judged as it was opened.
@@ -89,15 +92,24 @@ def guarded() -> bool:
     return run is not None and run.shadow and not _permitted.get()
 
 
+def is_judged() -> bool:
+    """True where connections are nobody's to judge: outside of executions, and where a capture has judged what is going on."""
+    return current_execution() is None or _permitted.get()
+
+
 def judge_address(address: object) -> None:
-    """Raise `ShadowRefused` for an address that is not declared."""
+    """Of an address that is not declared: raise `ShadowRefused` in a shadow, note it in an authority."""
+    run = current_execution()
     host, port = _parts(address)
     named = f"{host}:{port}" if port else host
-    if host and not is_declared(host, named):
+    if run is None or not host or is_declared(host, named):
+        return
+    if run.shadow:
         raise ShadowRefused(
-            f"a shadow may not connect to {named}: no capture judged what is done there. "
+            f"a shadow may not connect or send to {named}: no capture judged what is done there. "
             f"If it is safe, declare it: DUALRUN_SHADOW_ALLOW={named}"
         )
+    run.connected(named)
 
 
 def is_declared(*names: str) -> bool:

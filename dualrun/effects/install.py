@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
+import socket
 from functools import partial
 from types import ModuleType
 
@@ -12,6 +14,15 @@ from dualrun.effects.asking import set_unknown
 from dualrun.effects.capture.importing import when_imported
 from dualrun.effects.guard import guard
 from dualrun.effects.guard_doors import watch_os, watch_pidfd_signals, watch_spawning
+from dualrun.effects.guard_sends import (
+    watch_logging,
+    watch_sendfile,
+    watch_sockets,
+    watch_streams,
+    watch_tls,
+    watch_transports,
+    watch_transports_tls,
+)
 from dualrun.settings import WorkerSettings
 
 __all__ = ["install"]
@@ -64,7 +75,14 @@ def install() -> None:
     guard(settings.shadow_allow)
     watch_os(os)
     watch_pidfd_signals(signal)
+    watch_sockets(socket)
+    watch_sendfile(os)
+    watch_logging(logging)
     when_imported("_posixsubprocess", watch_spawning)
+    when_imported("asyncio.selector_events", watch_transports)
+    when_imported("asyncio.sslproto", watch_transports_tls)
+    when_imported("asyncio.streams", watch_streams)
+    when_imported("ssl", watch_tls)
     set_unknown(reads=settings.shadow_unknown_reads, writes=settings.shadow_unknown_writes)
     for library, capture in CAPTURES.items():
         when_imported(library, partial(_patch, capture))

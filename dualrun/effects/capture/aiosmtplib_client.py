@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 from dualrun.effects.capture.email_message import in_shadow, sending
+from dualrun.effects.guard import permitted
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponse
@@ -45,7 +46,8 @@ def _silent(method: Callable[..., Awaitable[SMTPResponse]], reply: SMTPResponse)
     @wraps(method)
     async def silent(self: SMTP, *args: object, **kwargs: object) -> SMTPResponse:
         if not in_shadow():
-            return await method(self, *args, **kwargs)
+            with permitted():
+                return await method(self, *args, **kwargs)
         if greets:
             # `send_message` asks the last greeting which extensions there are.
             self.last_ehlo_response = reply

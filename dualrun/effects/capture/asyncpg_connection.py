@@ -89,12 +89,34 @@ class CapturedProtocol:
     async def prepare(self, *args: Any, **options: Any) -> object:  # noqa: ANN401
         """Prepares; what an earlier shadow left is undone before."""
         await self._enter(current_execution())
-        return await self._protocol.prepare(*args, **options)
+        with permitted():
+            return await self._protocol.prepare(*args, **options)
 
     async def bind(self, *args: Any, **options: Any) -> object:  # noqa: ANN401
         """Opens a cursor."""
         await self._enter(current_execution())
-        return await self._protocol.bind(*args, **options)
+        with permitted():
+            return await self._protocol.bind(*args, **options)
+
+    async def execute(self, *args: Any, **options: Any) -> object:  # noqa: ANN401
+        """Reads on from a cursor."""
+        with permitted():
+            return await self._protocol.execute(*args, **options)
+
+    async def close_portal(self, *args: Any, **options: Any) -> object:  # noqa: ANN401
+        """Forgets a cursor."""
+        with permitted():
+            return await self._protocol.close_portal(*args, **options)
+
+    async def close_statement(self, *args: Any, **options: Any) -> object:  # noqa: ANN401
+        """Forgets a prepared statement."""
+        with permitted():
+            return await self._protocol.close_statement(*args, **options)
+
+    async def close(self, *args: Any, **options: Any) -> object:  # noqa: ANN401
+        """Says goodbye."""
+        with permitted():
+            return await self._protocol.close(*args, **options)
 
     async def _run(
         self, sql: str, rows: list[Parameters], ask: Callable[[], Awaitable[object]], touched_by: Callable[[object], int]
@@ -109,7 +131,8 @@ class CapturedProtocol:
         async def step(step: Step) -> int:
             if step.own:
                 return await self._own(step)
-            answers.append(await (ask() if step.sql is sql else self._stand_in(step.sql, ask, touched_by)))
+            with permitted():
+                answers.append(await (ask() if step.sql is sql else self._stand_in(step.sql, ask, touched_by)))
             return touched_by(answers[-1])
 
         await self._enter(run)
@@ -129,7 +152,8 @@ class CapturedProtocol:
             await perform_async(self._session.enter(run, self._is_open), self._own)
 
     async def _own(self, step: Step) -> int:
-        await self._protocol.query(step.sql, None)
+        with permitted():
+            await self._protocol.query(step.sql, None)
         return -1
 
     def _is_open(self) -> bool:

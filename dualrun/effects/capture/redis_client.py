@@ -37,15 +37,21 @@ def patch(_library: ModuleType) -> None:
     aio_cluster.RedisCluster.initialize = asking(aio_cluster.RedisCluster.initialize)
     for subscribing in (client.PubSub, aio.PubSub, cluster.ClusterPubSub):
         subscribing.execute_command = _subscribing(subscribing.execute_command)
+        # It listens, says that it is still there, and subscribes again where the connection was lost.
+        subscribing.parse_response = asking(subscribing.parse_response)
+        subscribing.check_health = asking(subscribing.check_health)
+    for pipeline in (client.Pipeline, aio.Pipeline):
+        # Takes back what it watched.
+        pipeline.reset = asking(pipeline.reset)
 
 
 def _subscribing(execute: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(execute)
     def subscribing(self: object, *command: Any, **options: Any) -> Any:  # noqa: ANN401 - as in redis, awaited in its asynchronous half
         run = current_execution()
-        if run is None or not run.shadow:
+        if run is None:
             return execute(self, *command, **options)
-        if not reads(command):
+        if run.shadow and not reads(command):
             raise ShadowRefused(f"a shadow may not send {command[0]} over a connection that subscribes: use the client itself")
         return permitting(execute, self, *command, **options)
 

@@ -25,6 +25,7 @@ def patch_pipeline(module: ModuleType, *, awaited: bool) -> None:
     pipeline.execute_command = _collecting(pipeline.execute_command)
     if hasattr(pipeline, "watch"):
         pipeline.watch = asking(pipeline.watch)
+    pipeline.reset = asking(pipeline.reset)
     pipeline.execute = (_piping_async if awaited else _piping)(pipeline.execute)
 
 

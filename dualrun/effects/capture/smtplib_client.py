@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from dualrun.effects.capture.email_message import in_shadow, sending
+from dualrun.effects.guard import permitted
 
 __all__ = ["patch"]
 
@@ -45,7 +46,10 @@ def patch(library: ModuleType) -> None:
 def _silent(method: Callable[..., Reply], reply: Reply) -> Callable[..., Reply]:
     @wraps(method)
     def silent(self: smtplib.SMTP, *args: object, **kwargs: object) -> Reply:
-        return reply if in_shadow() else method(self, *args, **kwargs)
+        if in_shadow():
+            return reply
+        with permitted():
+            return method(self, *args, **kwargs)
 
     return silent
 
@@ -54,7 +58,8 @@ def _mute(method: Callable[..., None]) -> Callable[..., None]:
     @wraps(method)
     def mute(self: smtplib.SMTP, *args: object, **kwargs: object) -> None:
         if not in_shadow():
-            method(self, *args, **kwargs)
+            with permitted():
+                method(self, *args, **kwargs)
 
     return mute
 
