@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from gateway.migrate.constant import text_of_expression
 from gateway.migrate.generate.async_http import make_async
+from gateway.migrate.generate.caught_retry import caught_retry
 from gateway.migrate.generate.decision import Decision
 from gateway.migrate.generate.edit import Edits
-from gateway.migrate.generate.own_name import OwnNames
+from gateway.migrate.generate.needed import free_names
+from gateway.migrate.generate.own_name import OwnNames, bound_names
 from gateway.migrate.name import FunctionNode
 from gateway.migrate.project import Place, Project
 from gateway.migrate.task_finder import TaskSource
@@ -58,7 +60,17 @@ class _Carrier:
         self._class = source.class_name
         self._stand_ins = {node.name, "current_task", *([self._self] if self._self else [])}
         self._inside: Place = source.place.inside(node)
-        self._rebound = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+        self._rebound = _declared_global(node) | self._changing()
+
+    def _changing(self) -> set[str]:
+        """Names of the module that another function rebinds: an import would keep the value of its own moment."""
+        read = free_names(ast.unparse(self._node)) & _declared_global(self._place.module.tree) - _declared_global(self._node)
+        bound = bound_names(self._node)
+        around = [scope for scope in self._place.scopes[:-1] if not scope.is_class]
+        read = {name for name in read if not any(name in {*scope.targets, *scope.values, *scope.unknown} for scope in around)}
+        for name in sorted(read & bound):
+            self._decide(self._node, f"another function rebinds {name}, and so does a block in here: the value of the import stands here")
+        return read - bound
 
     def carry(self, *, async_http: bool) -> CarriedBody:
         """Rewrite from the inside out, so that what surrounds a change sees it."""
@@ -122,8 +134,8 @@ class _Carrier:
             self._decide(call, f"retry with {reason}: the runtime repeats the same event, and only by raising", blocks=True)
             self._task_stands_for(call)
             return
-        if self._is_caught(statement):
-            self._decide(call, "where no attempt was left, Celery raised here, into the `try` around it; here the event has then failed")
+        if (caught := caught_retry(statement, self._parents, self._inside, self._project)) is not None:
+            self._decide(call, caught[0], blocks=caught[1])
         delay = self._delay(call, given)
         self._edits.replace(statement, f"raise {self._own.use('Retry')}({delay}){self._cause(statement, given.get('exc'))}")
         if (limit := given.get("max_retries")) is not None:
@@ -167,15 +179,6 @@ class _Carrier:
     def _in_handler(self, node: ast.AST) -> bool:
         parent = self._parents.get(id(node))
         return parent is not None and (isinstance(parent, ast.ExceptHandler) or self._in_handler(parent))
-
-    def _is_caught(self, statement: ast.stmt) -> bool:
-        """Whether a `try` around it would catch `MaxRetriesExceededError`."""
-        node: ast.AST = statement
-        while (parent := self._parents.get(id(node))) is not None:
-            if isinstance(parent, ast.Try) and node in parent.body and any(_is_broad(handler) for handler in parent.handlers):
-                return True
-            node = parent
-        return False
 
     def _limit(self, call: ast.Call, limit: ast.expr) -> None:
         text = text_of_expression(limit)
@@ -319,10 +322,8 @@ class _Carrier:
             self._task_stands_for(call)
 
 
-def _is_broad(handler: ast.ExceptHandler) -> bool:
-    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    names = {text_of_expression(expression).rpartition(".")[2] if expression is not None else "BaseException" for expression in caught}
-    return bool(names & {"Exception", "BaseException", "MaxRetriesExceededError", "CeleryError", "TaskError"})
+def _declared_global(tree: ast.AST) -> set[str]:
+    return {name for part in ast.walk(tree) if isinstance(part, ast.Global) for name in part.names}
 
 
 def _breadth_first(node: FunctionNode) -> Iterator[ast.AST]:
