@@ -10,6 +10,7 @@ from typing import Protocol
 from dualrun.errors import DualrunError
 
 __all__ = [
+    "CANCELLED_KEEP_S",
     "KEEP_S",
     "LEASE_S",
     "RESULT_GIVEN_BACK",
@@ -31,6 +32,8 @@ LEASE_S = 10.0
 """How long a claim holds that nobody renews: what a crash delays the work it interrupted."""
 KEEP_S = 24 * 3600.0
 """How long a completion is kept whose message may still come again."""
+CANCELLED_KEEP_S = 366 * 24 * 3600.0
+"""How long it is known that an event is not wanted which may wait for any time: for its own, or for a retry somebody put off."""
 SETTLED_KEEP_S = 3600.0
 """How long it is known that an event was done, once its message was acked."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dualrun.breakers import BreakerBoard
 from dualrun.broker import Broker, Exchange, Queue, Topology
 from dualrun.contracts import Event, Role
-from dualrun.contracts.topology import service_queue
+from dualrun.contracts.topology import HEADER_ETA, service_queue
 from dualrun.errors import ConfigurationError
-from dualrun.inbox import Inbox, event_identity
+from dualrun.inbox import CANCELLED_KEEP_S, Inbox, event_identity
 from event_handlers.claiming import ClaimDesk
 from event_handlers.context import Context
 from event_handlers.definition import EventHandler, Handler
@@ -134,7 +135,8 @@ class EventBus:
 
         One that waits, for a place, a retry or its time, ends as revoked when it comes. One that is being handled is cancelled: its handler
         sees `asyncio.CancelledError`, at once in this process, in others when they next renew their claims. What is done stays done. False
-        where the inbox is out of reach, so that nobody knows. Raises `ConfigurationError` without an inbox.
+        where the inbox is out of reach, so that nobody knows. It is remembered for a year, and where the event itself is given for a year
+        after its `not_before`. Raises `ConfigurationError` without an inbox.
         """
         if self._inbox is None:
             raise ConfigurationError("events can be cancelled where an inbox remembers it: EventBus(..., inbox=...)")
@@ -143,7 +145,8 @@ class EventBus:
         desk = next((desk for desk in known if desk is not None), None) or ClaimDesk(self._inbox, name)
         event_id = event if isinstance(event, str) else event.id
         whose = source or (f"/{self._service}" if isinstance(event, str) else event.source)
-        return await desk.cancel(event_identity(whose, event_id), event_id)
+        keep_s = CANCELLED_KEEP_S + (0.0 if isinstance(event, str) else _ahead_s(event))
+        return await desk.cancel(event_identity(whose, event_id), event_id, keep_s=keep_s)
 
     def _lane(self, queue: str, processor: Processor, ordered_by: KeyOf | None) -> Lane:
         if ordered_by is None:
@@ -155,6 +158,15 @@ class EventBus:
         if subscription.desk is not None:
             subscription.desk.start()
         await subscription.lane.start()
+
+
+def _ahead_s(event: Event) -> float:
+    """How long an event waits for its time; what cannot be read is put aside by whoever gets it, and waits for nothing."""
+    try:
+        due = datetime.fromisoformat(event.headers.get(HEADER_ETA, ""))
+        return max(0.0, (due - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def _for_every_type(handler: EventHandler | OnEvent, policy: Policy | None) -> Callable[[str], Handler]:

@@ -162,9 +162,12 @@ class ClaimDesk:
         self._held.pop(ticket.token, None)
         await self._changes.put(Change(Verb.RELEASE, ticket.key, ticket.token, next_attempt=next_attempt))
 
-    async def cancel(self, *claim_ids: str) -> bool:
-        """Have what is claimed as one of these not run any more, wherever it is; False where the inbox is out of reach."""
-        changes = [Change(Verb.CANCEL, claim_key(self._scope, claim_id)) for claim_id in claim_ids]
+    async def cancel(self, *claim_ids: str, keep_s: float) -> bool:
+        """Have what is claimed as one of these not run any more, wherever it is; False where the inbox is out of reach.
+
+        That is remembered for `keep_s`.
+        """
+        changes = [Change(Verb.CANCEL, claim_key(self._scope, claim_id), keep_s=keep_s) for claim_id in claim_ids]
         answers = await asyncio.gather(*map(self._changes.put, changes))
         await self._cancel_held()
         return all(answer is None for answer in answers)

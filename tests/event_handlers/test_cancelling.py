@@ -6,11 +6,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis.asyncio
 
+from dualrun.broker.memory import MemoryBroker
 from dualrun.contracts import Role, State
-from dualrun.contracts.topology import HEADER_ETA, shadow_queue
+from dualrun.contracts.topology import HEADER_ETA, service_queue, shadow_queue
 from dualrun.errors import ConfigurationError
-from dualrun.inbox import Change, Verb, claim_key
+from dualrun.inbox import CANCELLED_KEEP_S, Change, ClaimRequest, ClaimState, Verb, claim_key, event_identity
 from dualrun.inbox_memory import MemoryInbox
 from dualrun.inbox_redis import RedisInbox
 from event_handlers import Event, EventBus, handler
@@ -136,3 +138,30 @@ async def test_an_event_is_cancelled_and_one_of_the_same_id_from_elsewhere_is_ha
     async with asyncio.timeout(30):
         assert await handled.get() == "/elsewhere"
     await bus.stop(5.0)
+
+
+@pytest.mark.parametrize("known_by", ["the event", "its id"])
+async def test_a_cancelled_event_stays_cancelled_until_long_after_its_time(known_by: str) -> None:
+    now_s = [0.0]
+    inbox, broker = MemoryInbox(clock=lambda: now_s[0]), MemoryBroker()
+    await broker.connect()
+    bus = EventBus(broker, "shop", inbox=inbox)
+    await bus.start()
+    ahead_s = 86_400.0 * (300 if known_by == "its id" else 3_000)
+    not_before = datetime.now(UTC) + timedelta(seconds=ahead_s)
+    event = await bus.publish("order.reminded", {}, not_before=not_before, required=False)
+    assert await bus.cancel("reminders", event if known_by == "the event" else event.id)
+    now_s[0] += ahead_s + 86_400.0
+    key = claim_key(service_queue("reminders"), event_identity("/shop", event.id))
+    assert [claim.state for claim in await inbox.claim([ClaimRequest(key, "t", 1)])] == [ClaimState.CANCELLED]
+    await broker.close()
+
+
+@pytest.mark.services
+async def test_redis_remembers_for_as_long_as_it_is_told(redis_url: str, redis_prefix: str) -> None:
+    inbox, broker = RedisInbox(redis_url, redis_prefix), MemoryBroker()
+    assert await EventBus(broker, "shop", inbox=inbox).cancel("reminders", "42")
+    async with redis.asyncio.Redis.from_url(redis_url) as store:
+        kept_s = await store.ttl(f"{redis_prefix}inbox:{claim_key(service_queue('reminders'), event_identity('/shop', '42'))}")
+    assert CANCELLED_KEEP_S - 60 < kept_s <= CANCELLED_KEEP_S
+    await inbox.close()

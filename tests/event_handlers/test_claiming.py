@@ -55,7 +55,7 @@ async def test_a_claim_that_the_inbox_cannot_deal_with_fails_nobody_but_its_call
 async def test_a_change_that_the_inbox_cannot_deal_with_is_not_made_and_the_others_are() -> None:
     inbox = BrokenInbox()
     desk = ClaimDesk(inbox, "queue")
-    assert await asyncio.gather(*(desk.cancel(name) for name in ("a", "poison", "b"))) == [True, False, True]
+    assert await asyncio.gather(*(desk.cancel(name, keep_s=60.0) for name in ("a", "poison", "b"))) == [True, False, True]
     async with asyncio.timeout(10):
         await desk.stop()
     assert await MemoryInbox.cancelled(inbox, [claim_key("queue", name) for name in ("a", "b")]) == [True, True]
