@@ -203,7 +203,8 @@ def _compare_trees(ours: JsonValue, theirs: JsonValue, findings: Findings) -> No
 
 
 def _note_dropped(authority: Outcome, shadow: Outcome, findings: Findings) -> None:
-    """Effects a side did not keep are not known to be equal."""
-    if authority.effects_dropped or shadow.effects_dropped:
+    """Effects a side did not keep are not known to be equal, and where both kept none of as many not to differ either."""
+    dropped = authority.effects_dropped, shadow.effects_dropped
+    if any(dropped):
         findings.aspect = Aspect.EFFECTS
-        findings.add(DifferenceKind.TRUNCATED, EFFECTS, authority.effects_dropped, shadow.effects_dropped)
+        findings.add(DifferenceKind.INCOMPLETE if dropped[0] == dropped[1] else DifferenceKind.TRUNCATED, EFFECTS, *dropped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
 import pytest
 
 from dualrun.contracts import Effect, Role
@@ -147,3 +148,13 @@ def test_what_a_submission_was_called_with_is_no_path() -> None:
 
 def test_hostile_arguments_are_looked_at_for_a_moment_only() -> None:
     assert len(texts_in([f"text {n}" for n in range(100_000)])) < 1_000
+
+
+def test_effects_both_sides_had_no_room_for_are_neither_equal_nor_different() -> None:
+    ours, theirs = (an_outcome(role, effects=[MAIL], effects_dropped=3) for role in Role)
+    result = compare_outcomes(ours, theirs, TaskRules())
+    assert (result[0], found(result)) == (Verdict.INCOMPLETE, [("incomplete", "/effects")])
+    one_more = an_outcome(Role.SHADOW, effects=[MAIL], effects_dropped=4)
+    assert compare_outcomes(ours, one_more, TaskRules())[0] is Verdict.DIFFERENT_EFFECT
+    other = an_outcome(Role.SHADOW, effects=[msgspec.structs.replace(MAIL, key="to:else")], effects_dropped=3)
+    assert compare_outcomes(ours, other, TaskRules())[0] is Verdict.DIFFERENT_EFFECT
