@@ -38,12 +38,13 @@ SETTLED_KEEP_S = 3600.0
 """How long it is known that an event was done, once its message was acked."""
 
 
-def claim_id(identity: str, redirects: int) -> str:
+def claim_id(identity: str, times: int) -> str:
     """What a submission, or an event by its `event_identity`, is claimed as.
 
-    One that was taken from the events side and came again is another piece of work.
+    `times` is how often a submission was taken from the events side and came again, or an event was put aside and replayed: it is another
+    piece of work each time.
     """
-    return f"{identity}~{redirects}" if redirects else identity
+    return f"{identity}~{times}" if times else identity
 
 
 def event_identity(source: str, event_id: str) -> str:

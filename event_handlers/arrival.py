@@ -13,6 +13,7 @@ from dualrun.contracts.topology import (
     HEADER_ETA,
     HEADER_EXPIRES,
     HEADER_FLAG_VERSION,
+    HEADER_PUT_ASIDE,
     HEADER_REDIRECTS,
     HEADER_RETRY_DELAYS,
     HEADER_ROLE,
@@ -52,6 +53,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: datetime | None = None
     flag_version: int = 0
     redirects: int = 0
+    put_asides: int = 0
+    """How often it was handled and put aside, and is replayed."""
     traceparent: str | None = None
     shadowed: bool = False
     """Whether a shadow of it will ask what the outside answered."""
@@ -61,7 +64,9 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def claim_id(self) -> str:
         """What is claimed to run it, as `dualrun.inbox.claim_id` says."""
-        return claim_id(self.submission_id or event_identity(self.event.source, self.event.id), self.redirects)
+        if self.submission_id is not None:
+            return claim_id(self.submission_id, self.redirects)
+        return claim_id(event_identity(self.event.source, self.event.id), self.put_asides)
 
     def is_expired(self, now: datetime) -> bool:
         """Whether nobody wants it done any more."""
@@ -103,6 +108,7 @@ def arrival_of(message: Message, lane: Role) -> Arrival:
         submitted_at=_moment(headers.get(HEADER_SUBMITTED_AT), HEADER_SUBMITTED_AT),
         flag_version=_number(headers.get(HEADER_FLAG_VERSION), HEADER_FLAG_VERSION, 0),
         redirects=_number(headers.get(HEADER_REDIRECTS), HEADER_REDIRECTS, 0),
+        put_asides=_number(headers.get(HEADER_PUT_ASIDE), HEADER_PUT_ASIDE, 0),
         traceparent=headers.get(HEADER_TRACEPARENT),
         shadowed=role is Role.AUTHORITY and HEADER_SHADOWED in headers,
         safety=safety_of(headers.get(HEADER_SAFETY)),

@@ -12,7 +12,7 @@ from dualrun.broker import Broker, Exchange, Queue, Topology
 from dualrun.contracts import Event, Role
 from dualrun.contracts.topology import HEADER_ETA, service_queue
 from dualrun.errors import ConfigurationError
-from dualrun.inbox import CANCELLED_KEEP_S, Inbox, event_identity
+from dualrun.inbox import CANCELLED_KEEP_S, Inbox, claim_id, event_identity
 from event_handlers.claiming import ClaimDesk
 from event_handlers.context import Context
 from event_handlers.definition import EventHandler, Handler
@@ -28,6 +28,8 @@ from event_handlers.settling import Settler
 
 __all__ = ["EventBus", "OnEvent"]
 
+_REPLAYS_CANCELLED = 3
+"""Each replay of a dead letter is claimed by itself; nobody knows here how many there were."""
 OnEvent = Callable[[Event], Awaitable[object]]
 
 
@@ -136,7 +138,7 @@ class EventBus:
         One that waits, for a place, a retry or its time, ends as revoked when it comes. One that is being handled is cancelled: its handler
         sees `asyncio.CancelledError`, at once in this process, in others when they next renew their claims. What is done stays done. False
         where the inbox is out of reach, so that nobody knows. It is remembered for a year, and where the event itself is given for a year
-        after its `not_before`. Raises `ConfigurationError` without an inbox.
+        after its `not_before`; so it is for the first three replays of a dead letter. Raises `ConfigurationError` without an inbox.
         """
         if self._inbox is None:
             raise ConfigurationError("events can be cancelled where an inbox remembers it: EventBus(..., inbox=...)")
@@ -146,7 +148,9 @@ class EventBus:
         event_id = event if isinstance(event, str) else event.id
         whose = source or (f"/{self._service}" if isinstance(event, str) else event.source)
         keep_s = CANCELLED_KEEP_S + (0.0 if isinstance(event, str) else _ahead_s(event))
-        return await desk.cancel(event_identity(whose, event_id), event_id, keep_s=keep_s)
+        identity = event_identity(whose, event_id)
+        claims = (claim_id(identity, put_asides) for put_asides in range(_REPLAYS_CANCELLED + 1))
+        return await desk.cancel(*claims, event_id, keep_s=keep_s)
 
     def _lane(self, queue: str, processor: Processor, ordered_by: KeyOf | None) -> Lane:
         if ordered_by is None:

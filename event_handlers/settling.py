@@ -12,7 +12,7 @@ from functools import partial
 from dualrun.broker import Broker, Delivery
 from dualrun.broker.headers import fresh_headers, started_headers
 from dualrun.contracts import Failure, Outcome, Role, State, decode_records
-from dualrun.contracts.topology import DEAD_LETTERS, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK
+from dualrun.contracts.topology import DEAD_LETTERS, HEADER_DEAD_REASON, HEADER_DEAD_TRACEBACK, HEADER_PUT_ASIDE
 from dualrun.errors import BrokerError
 from dualrun.inbox import RESULT_GIVEN_BACK, Claim, ClaimState, given_back_result
 from event_handlers.arrival import Arrival
@@ -167,7 +167,8 @@ class Settler:
             self._record(outcome, delivery, ticket)
         elif kind == _ASIDE:
             reason, _, traceback = content.decode().partition("\0")
-            await self.put_aside(delivery, reason, traceback)
+            await self.put_aside(delivery, reason, traceback, was_handled=True)
+            # Lost, this is made up for by the header: what is replayed is claimed as another piece of work.
             if self.desk is not None and ticket is not None:
                 self.desk.forget(ticket)
         else:
@@ -197,14 +198,19 @@ class Settler:
         else:
             await self.park(delivery, INBOX_AWAY_S, "parked", has_begun=True)
 
-    async def put_aside(self, delivery: Delivery, reason: str, traceback: str = "") -> None:
-        """To the dead letters, with the reason if the broker takes a copy that bears it."""
+    async def put_aside(self, delivery: Delivery, reason: str, traceback: str = "", *, was_handled: bool = False) -> None:
+        """To the dead letters, with the reason if the broker takes a copy that bears it.
+
+        `was_handled` says that its claim is done, and stands in the way of a replay.
+        """
         self.counts["dead_lettered"] += 1
         log.error("event_dead_lettered", extra={"queue": delivery.queue, "message_id": delivery.message.message_id, "reason": reason})
         await send_reply(self.broker, delivery.message, encode_reply(None, Failure(kind="DeadLettered", message=reason)))
         headers = {**fresh_headers(delivery.message.headers), HEADER_DEAD_REASON: reason[:_REASON_MAX]}
         if traceback:
             headers[HEADER_DEAD_TRACEBACK] = traceback
+        if was_handled:
+            headers[HEADER_PUT_ASIDE] = str(int(str(headers.get(HEADER_PUT_ASIDE, "0"))) + 1)
         try:
             await self.broker.publish(DEAD_LETTERS, delivery.queue, replace(delivery.message, headers=headers))
         except BrokerError:

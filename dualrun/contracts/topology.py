@@ -16,6 +16,7 @@ __all__ = [
     "HEADER_ETA",
     "HEADER_EXPIRES",
     "HEADER_FLAG_VERSION",
+    "HEADER_PUT_ASIDE",
     "HEADER_RECALLED_BY",
     "HEADER_REDIRECTS",
     "HEADER_RETRY_DELAYS",
@@ -88,6 +89,9 @@ HEADER_STARTED = "dualrun-started"
 of having been delivered before, which a copy has not."""
 HEADER_DEAD_REASON = "dualrun-dead-reason"
 """Why a message was put aside, on the message itself."""
+HEADER_PUT_ASIDE = "dualrun-put-aside"
+"""How often an event that was handled was put aside, on the message itself: whoever replays it sends another piece of work, whatever is
+remembered of the one before. Absent means never."""
 HEADER_DEAD_TRACEBACK = "dualrun-dead-traceback"
 """The end of the traceback, where a handler failed."""
 

@@ -11,11 +11,12 @@ import pytest
 from dualrun.broker import Message
 from dualrun.contracts import Event, Outcome, Role, State, headers_of
 from dualrun.contracts.topology import EVENTS_EXCHANGE, HEADER_EXPIRES, dead_letter_queue, service_queue
-from dualrun.inbox import Change, Claim, ClaimRequest, InboxUnavailable
+from dualrun.inbox import Change, Claim, ClaimRequest, InboxUnavailable, Verb
 from dualrun.inbox_memory import MemoryInbox
 from event_handlers import EventBus, Policy, Retry, handler
 from event_handlers.claiming import ClaimDesk
 from event_handlers.publisher import EventPublisher
+from gateway.dispatch.dead_letters import BrokerDeadLetters
 from tests.event_handlers.conftest import World
 from tests.support.eventually import becomes
 
@@ -321,3 +322,60 @@ async def test_a_submission_is_the_same_whatever_source_sends_it_again(world: Wo
         await world.outcome("s-1") if source == "/gateway" else None
     await becomes(lambda: _count(worker.counts(Role.AUTHORITY)["repeated"]), 1)
     assert ran == [1]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_dead_letter_is_replayed_though_the_inbox_was_lost_before_it_could_forget_it(world: World, failures: int) -> None:
+    attempts: list[int] = []
+    handled = asyncio.Event()
+
+    class Forgetless(MemoryInbox):
+        async def change(self, changes: Sequence[Change]) -> None:
+            if any(change.verb is Verb.FORGET for change in changes):
+                raise InboxUnavailable("away")
+            await super().change(changes)
+
+    async def work(_: Event) -> None:
+        attempts.append(1)
+        if len(attempts) <= failures:
+            raise ValueError("not yet")
+        handled.set()
+
+    bus = EventBus(world.broker, world.service, inbox=Forgetless())
+    await bus.subscribe([world.task], work, queue=world.service)
+    await bus.start()
+    await world.send(world.event({}))
+    queue = service_queue(world.service)
+    replays = BrokerDeadLetters(world.broker)
+    for _ in range(failures):
+        await becomes(lambda: world.ready(dead_letter_queue(queue)), 1)
+        letters = await replays.read(queue)
+        assert letters is not None
+        assert len(await replays.replay(queue, [letter.id for letter in letters])) == 1
+    async with asyncio.timeout(30):
+        await handled.wait()
+    await bus.stop(5.0)
+    assert len(attempts) == failures + 1
+
+
+async def test_a_late_copy_of_what_was_put_aside_is_not_handled_again_by_itself(world: World) -> None:
+    attempts: list[int] = []
+
+    class Forgetless(MemoryInbox):
+        async def change(self, changes: Sequence[Change]) -> None:
+            await super().change([change for change in changes if change.verb is not Verb.FORGET])
+
+    async def work(_: Event) -> None:
+        attempts.append(1)
+        raise ValueError("no")
+
+    bus = EventBus(world.broker, world.service, inbox=Forgetless())
+    await bus.subscribe([world.task], work, queue=world.service)
+    await bus.start()
+    event = world.event({})
+    await world.send(event)
+    await becomes(lambda: world.ready(dead_letter_queue(service_queue(world.service))), 1)
+    await world.send(event)
+    await becomes(lambda: world.ready(dead_letter_queue(service_queue(world.service))), 2)
+    await bus.stop(5.0)
+    assert attempts == [1]
