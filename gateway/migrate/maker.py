@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.migrate.name import FunctionNode, dotted, own_nodes, parameter_nodes
@@ -40,14 +41,23 @@ class Maker:
     """A wrapper without `**kwargs`: keywords it does not forward are no options."""
     consumed: frozenset[str] = frozenset()
     """Keywords a wrapper keeps for itself."""
+    positions: tuple[str, ...] = ()
+    """A wrapper's parameters that may be given by position."""
+    passed_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The options a wrapper's parameter becomes, where they are called otherwise."""
 
-    def called(self, keywords: list[ast.keyword], place: Place, project: Project) -> Maker:
-        """The maker after a call with keywords."""
-        given = _keywords(keywords, place, project)
+    def called(self, keywords: list[ast.keyword], place: Place, project: Project, args: Sequence[ast.expr] = ()) -> Maker:
+        """The maker after a call."""
+        given = {name: Option(value, place) for name, value in zip(self.positions, args, strict=False)}
+        for name, option in _keywords(keywords, place, project).items():
+            given |= dict.fromkeys(self.passed_on.get(name, (name,)), option)
+        for name in self.positions[: len(args)]:
+            given |= dict.fromkeys(self.passed_on.get(name, ()), given[name])
+        made = frozenset[str]().union(*self.passed_on.values())
         kept = {
             name: option
             for name, option in given.items()
-            if name == UNREAD or name in self.options or not (self.fixed or name in self.consumed)
+            if name == UNREAD or name in self.options or name in made or not (self.fixed or name in self.consumed)
         }
         return replace(self, options=joined(self.options, kept))
 
@@ -70,7 +80,8 @@ class Makers:
             maker = self.maker_of(expression.args[0], place, depth + 1)
         else:
             maker = self.maker_of(expression.func, place, depth + 1)
-        return maker.called(expression.keywords, place, self._project) if maker else None
+        is_partial = maker is not None and self._project.full_name(expression.func, place) == "functools.partial"
+        return maker.called(expression.keywords, place, self._project, [] if is_partial else expression.args) if maker else None
 
     def _named(self, expression: ast.expr, place: Place, depth: int) -> Maker | None:
         full = self._project.full_name(expression, place)
@@ -166,11 +177,17 @@ class Makers:
                 options[name] = Option(defaults[given], where)
         options |= {name: Option(value, where) for name, value in _set_defaults(node).items()}
         forwarded = {name for name, option in maker.options.items() if isinstance(option.value, ast.Name) and option.value.id == name}
+        passed_on: dict[str, set[str]] = {}
+        for name, option in maker.options.items():
+            if isinstance(option.value, ast.Name) and option.value.id in parameters and option.place.module is where.module:
+                passed_on.setdefault(option.value.id, set()).add(name)
         return Maker(
             {name: option for name, option in options.items() if name != "**"},
             full,
             fixed=node.args.kwarg is None and not forwarded,
             consumed=frozenset(parameters - forwarded),
+            positions=tuple(parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args)),
+            passed_on={name: frozenset(options) for name, options in passed_on.items()},
         )
 
     def _returned(self, node: FunctionNode, inside: Place, depth: int, outer: dict[str, ast.expr]) -> Maker | None:

@@ -118,3 +118,33 @@ def test_fixtures_of_installed_packages_are_nobodys_schedules(tmp_path: Path) ->
         },
     )
     assert [entry.task for entry in scan.schedules] == ["shop.pay"]
+
+
+WRAPPER = """
+def job(q="default", retries=3, **more):
+    def decorate(function):
+        return app.task(queue=q, max_retries=retries, **more)(function)
+    return decorate
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        ("@job()", {"queue": "default", "max_retries": 3}),
+        ("@job(q='slow', retries=9)", {"queue": "slow", "max_retries": 9}),
+        ("@job('slow')", {"queue": "slow", "max_retries": 3}),
+        ("@job('slow', 9, acks_late=True)", {"queue": "slow", "max_retries": 9, "acks_late": True}),
+    ],
+)
+def test_what_a_projects_own_decorator_is_given_becomes_the_options_it_makes_of_it(
+    tmp_path: Path, written: str, options: dict[str, object]
+) -> None:
+    (task,) = [task for task in _scan(tmp_path, f"{WRAPPER}{written}\ndef made(x): ...").tasks if task.symbol == "made"]
+    assert task.options == options
+
+
+def test_a_parameter_without_a_default_is_passed_on_as_well(tmp_path: Path) -> None:
+    source = "def of(queue_name):\n    return app.task(queue=queue_name)\n@of('slow')\ndef made(x): ..."
+    (task,) = [task for task in _scan(tmp_path, source).tasks if task.symbol == "made"]
+    assert task.options == {"queue": "slow"}
