@@ -12,7 +12,7 @@ from dualrun.contracts import JsonValue
 from gateway.migrate.finding import FoundParameter, Schedule
 from gateway.migrate.generate.decision import Decision
 from gateway.migrate.generate.inventory import GeneratedTask, Inventory
-from gateway.migrate.generate.module import HandlerModule
+from gateway.migrate.generate.module import HandlerModule, event_type
 
 __all__ = ["cron_of", "flags_text", "rules_text", "schedules_text", "summary_text", "test_text"]
 
@@ -23,12 +23,14 @@ _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1, "weeks": 
 
 def flags_text(tasks: Sequence[GeneratedTask]) -> str:
     """A flags file with every task in mode legacy."""
+    # What is no event type is no task's name; as a pattern it would speak for others.
+    named = [entry for entry in tasks if event_type(entry.task) == entry.task]
     lines = [
         "# Every task where it is today: on Celery. The safety class is what the source suggests; check it before anything is shadowed.",
         "version: 1",
-        "flags:" if tasks else "flags: {}",
+        "flags:" if named else "flags: {}",
     ]
-    for entry in tasks:
+    for entry in named:
         lines.append(f"  # {entry.safety_reason}")
         lines.append(f"  {_yaml(entry.task)}: {{mode: legacy, safety: {entry.safety}}}")
     return "\n".join(lines) + "\n"
@@ -160,7 +162,7 @@ def test_text(module: HandlerModule) -> str:
             "",
             "",
             "def test_it_takes_what_the_task_took() -> None:",
-            f"    handler = collect_handlers(module.__name__).find({module.source.task.name!r})",
+            f"    handler = collect_handlers(module.__name__).find({event_type(module.source.task.name)!r})",
             "    assert handler is not None",
             f"    assert {{(parameter.name, parameter.required) for parameter in handler.parameters or ()}} == {_set(parameters)}",
             "",

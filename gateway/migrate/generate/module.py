@@ -23,10 +23,11 @@ from gateway.migrate.project import Project
 from gateway.migrate.task_finder import TASK_CLASSES, TaskSource
 from gateway.migrate.touch import touches_of
 
-__all__ = ["HandlerModule", "handler_module"]
+__all__ = ["HandlerModule", "event_type", "handler_module"]
 
 _NOT_BLOCKING = frozenset({"chance", "clock"})
 _MAX_ANCESTORS = 12
+_MAX_TYPE_BYTES = 255
 # Built-in names that generated source uses itself.
 _OWN_BUILT_IN = frozenset(
     {"NotImplementedError", "bool", "bytes", "dict", "float", "int", "list", "object", "str", "super", "tuple", "type"}
@@ -54,6 +55,11 @@ class HandlerModule:
     def difficulty(self) -> str:
         """`ready`, `needs decisions` or `blocked`."""
         return "blocked" if blocks(self.decisions) else "needs decisions" if self.decisions else "ready"
+
+
+def event_type(task: str) -> str:
+    """The type of a task's events: its name, or what comes closest to it and can be one."""
+    return re.sub(r"[*#]", "_", task).encode()[:_MAX_TYPE_BYTES].decode(errors="ignore") or "unnamed"
 
 
 def handler_module(
@@ -112,7 +118,8 @@ class _Builder:
         in_thread = not self._task.is_async and (
             bool(self._source.below) or starred or any(touch.kind not in _NOT_BLOCKING for touch in touched)
         )
-        in_thread = in_thread and not self._async_http
+        # A function that yields is none that a handler can be, whether its decisions are made or not: it stands beside it.
+        in_thread = (in_thread and not self._async_http) or _yields(node)
         try:
             text = self._text(declaration, payload, body, in_thread=in_thread)
         except SyntaxError:
@@ -140,6 +147,8 @@ class _Builder:
     def _circumstances(self, node: FunctionNode) -> list[Decision]:
         """What stands around the function and is not carried over."""
         line, found = self._task.line, []
+        if event_type(self._task.name) != self._task.name:
+            found.append(Decision(line, f"{self._task.name!r} is no event type: 1 to 255 bytes, neither * nor #", blocks=True))
         if not self._task.name_certain:
             guessed = all(part.isidentifier() for part in self._task.name.split("."))
             found.append(Decision(line, f"the source does not settle the name; {self._task.name!r} is the best guess", blocks=not guessed))
@@ -161,7 +170,7 @@ class _Builder:
             found.append(Decision(line, f"what the class adds beside run is not carried over: {added}"))
         if self._task.is_async:
             found.append(Decision(line, "Celery never awaited this async function, so it never ran; here it does"))
-        if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in own_nodes(node)):
+        if _yields(node):
             found.append(Decision(line, "it yields: Celery got a generator and ran none of it", blocks=True))
         refused = "it waits for another task's result, which Celery refuses inside a task; here a worker may wait for itself"
         found += [Decision(wait, refused) for wait in self._waits]
@@ -192,7 +201,7 @@ class _Builder:
         returns = "object" if self._task.returns_value or self._source.below or self._task.is_async else "None"
         head = [todo(decision) for decision in sorted(self._decisions)]
         head += [f"# Not carried over, {note}" for note in declaration.notes]
-        head.append(f"@{use('handler')}({self._task.name!r}{keywords})")
+        head.append(f"@{use('handler')}({event_type(self._task.name)!r}{keywords})")
         # A float field would make 5.0 of the 5 that Celery passes on.
         exempt = "  # noqa: PYI041" if "int | float" in parameters else ""
         head.append(f"async def {self._handler}({parameters}) -> {returns}:{exempt}")
@@ -291,7 +300,7 @@ class _Builder:
         decision = Decision(self._task.line, why, blocks=True)
         code = [
             todo(decision),
-            f"@handler({self._task.name!r})",
+            f"@handler({event_type(self._task.name)!r})",
             f"async def {_identifier(self._function)}() -> None:",
             f"    {self._docstring()}",
             f"    raise NotImplementedError({decision.text!r})",
@@ -310,6 +319,10 @@ def _identifier(name: str) -> str:
     cleaned = re.sub(r"\W", "_", name)
     usable = cleaned.isidentifier() and not keyword.iskeyword(cleaned) and cleaned not in (*own_imports(), *BUILT_IN)
     return cleaned if usable else f"{cleaned}_handler"
+
+
+def _yields(node: FunctionNode) -> bool:
+    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in own_nodes(node))
 
 
 def _snake(name: str) -> str:

@@ -32,6 +32,7 @@ from gateway.migrate.generate.plan import Plan, plan_files
 from gateway.migrate.generate.writing import write_files
 from gateway.rules.document import parse_rules
 from tests.support.event_side import event_side
+from tests.support.generated import APP, generated_from
 from tests.support.outcomes import legacy_outcome, outcome_of
 from tests.support.shop import legacy_app
 
@@ -121,7 +122,7 @@ def importable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     _state._apps = apps
     _state._on_app_finalizers.intersection_update(finalizers)
     for name in set(sys.modules) - known:
-        if name.partition(".")[0] in ("shop", "space", "workshop", "made_of_workshop", "made_of_shop", "made_of_billing"):
+        if name.partition(".")[0] in ("shop", "space", "workshop", "made_of_workshop", "made_of_shop", "made_of_billing", "made_of_all"):
             del sys.modules[name]
 
 
@@ -277,6 +278,21 @@ def test_every_generated_file_compiles_and_passes_the_linter(everything: Plan, t
     options = ["check", "--isolated", "--no-cache", "--select", "E4,E7,E9,F,I", "--ignore", "E741", "--line-length", "120"]
     found = subprocess.run([find_ruff_bin(), *options, str(tmp_path)], capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
+
+
+def test_a_worker_imports_every_handler_whatever_is_left_to_decide(importable: Path, everything: Plan) -> None:
+    write_files(importable / "made_of_all", everything.files)
+    assert {module.difficulty for module in everything.modules} == {"ready", "needs decisions", "blocked"}
+    registry = collect_handlers("made_of_all.handlers")
+    assert {served.task for served in registry.served()} == {module.source.task.name for module in everything.modules}
+
+
+def test_a_name_that_is_no_event_type_keeps_no_worker_from_starting(tmp_path: Path) -> None:
+    source = f"{APP}@app.task(name='a' * count)\ndef one(): pass\n@app.task(name='{'b' * 300}')\ndef two(): pass\n"
+    with generated_from(tmp_path, {"proj.py": source}) as generated:
+        assert {module.difficulty for module in generated.plan.modules} == {"blocked"}
+        assert len(collect_handlers("made.handlers").served()) == 2
+        assert parse_flags(generated.plan.files["flags.yaml"], "flags.yaml") == {}
 
 
 def test_flags_and_rules_are_what_the_gateway_reads(everything: Plan) -> None:
