@@ -34,5 +34,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     payload: JsonValue = None
     performed: bool = True
     """False where a shadow's effect was captured and not carried out."""
+    concurrent: bool = False
+    """True where the run made calls of this kind and key from several threads or asyncio tasks: their order says nothing."""
     error: str | None = None
     """The kind of error the outside answered with; None when it went well."""

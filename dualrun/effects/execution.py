@@ -15,7 +15,8 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import msgspec
 
 from dualrun.contracts import Effect, JsonValue, Role, Safety, Side
-from dualrun.effects.answers import Answer, Recorder, Replay
+from dualrun.effects.answers import Recorder, Replay
+from dualrun.effects.note import Note, lane_here, sequenced
 
 __all__ = [
     "CONNECTIONS_MAX",
@@ -39,40 +40,6 @@ R = TypeVar("R")
 EFFECTS_MAX = 1_000
 CONNECTIONS_MAX = 20
 PAYLOAD_MAX_BYTES = 64 * 1024
-
-
-class Note:
-    """An effect as it is being caused: its place in the order is taken before the outside has answered."""
-
-    __slots__ = ("_recorder", "effect", "pending")
-
-    def __init__(self, effect: Effect, recorder: Recorder | None = None) -> None:
-        self.effect = effect
-        self.pending = False
-        """True while a transaction that may still be rolled back holds it: not an effect yet."""
-        self._recorder = recorder
-
-    def failed(self, kind: str) -> None:
-        """The outside answered with an error of that kind."""
-        self.effect = msgspec.structs.replace(self.effect, error=kind)
-        if self._recorder is not None:
-            self._recorder.failed += 1
-
-    @property
-    def recorded(self) -> bool:
-        """True where the answer is wanted: a shadow will ask for it."""
-        return self._recorder is not None
-
-    def answered(self, content: JsonValue) -> None:
-        """The outside answered with that."""
-        if self._recorder is not None:
-            effect = self.effect
-            self._recorder.add(Answer(kind=effect.kind, key=effect.key, payload=effect.payload, content=content))
-
-    def unread(self) -> None:
-        """The outside answered, and the answer could not be read without disturbing the task."""
-        if self._recorder is not None:
-            self._recorder.dropped += 1
 
 
 class Execution:
@@ -147,7 +114,8 @@ class Execution:
         if not self._notes:
             return ()
         with self._lock:
-            return tuple(note.effect for note in self._notes if not note.pending)
+            notes = [note for note in self._notes if not note.pending]
+        return sequenced(notes)
 
     @property
     def effects_dropped(self) -> int:
@@ -225,7 +193,7 @@ class Execution:
 
     def note(self, kind: str, key: str, payload: object = None, *, performed: bool) -> Note:
         """Take the next place in the order. The payload is copied now: changing it later changes nothing here."""
-        note = Note(Effect(kind=kind, key=key, payload=bounded(payload), performed=performed), self.recorder)
+        note = Note(Effect(kind=kind, key=key, payload=bounded(payload), performed=performed), self.recorder, lane_here())
         with self._lock:
             if len(self._notes) < EFFECTS_MAX:
                 self._notes.append(note)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from dualrun.contracts import Effect, JsonValue
 from gateway.comparison.diff import Diff, encoded_alike
 from gateway.comparison.paths import effect_path
 from gateway.core.comparison import DifferenceKind
 
-__all__ = ["EffectSink", "compare_effects", "effect_node"]
+__all__ = ["Concurrent", "EffectSink", "compare_effects", "effect_node"]
 
 
 class EffectSink(Protocol):
@@ -37,22 +37,32 @@ def effect_node(effect: Effect) -> dict[str, JsonValue]:
     return node
 
 
+Concurrent: TypeAlias = tuple[Collection[int], Collection[int]]
+"""Of authority and shadow, the places of effects that were not made one after the other."""
 _Slot = tuple[str, str]
 _Numbered = tuple[int, Mapping[str, JsonValue]]
 
 
-def compare_effects(ours: Sequence[JsonValue], theirs: Sequence[JsonValue], diff: Diff, sink: EffectSink) -> None:
+def compare_effects(
+    ours: Sequence[JsonValue],
+    theirs: Sequence[JsonValue],
+    diff: Diff,
+    sink: EffectSink,
+    concurrent: Concurrent = (frozenset(), frozenset()),
+) -> None:
     """Compare canonical effects. Raises `BudgetSpent`.
 
-    Effects with the same kind and key belong together, and come in order; the order of effects with different keys says nothing, since
-    a concurrent handler may do them in any, unless a rule says that it matters.
+    Effects with the same kind and key belong together, and come in order where each side made them one after the other; `concurrent` says
+    of each side which it did not, by their places. The order of effects with different keys says nothing, since a concurrent handler may
+    do them in any, unless a rule says that it matters.
     """
     if encoded_alike(ours, theirs):
         return
     _compare_order(ours, theirs, sink)
     left, right = _by_slot(ours, diff), _by_slot(theirs, diff)
+    unsequenced = {_slot_of(side[n]) for side, places in zip((ours, theirs), concurrent, strict=True) for n in places}
     for slot in dict.fromkeys([*left, *right]):
-        _compare_slot(slot, left.get(slot, []), right.get(slot, []), diff, sink)
+        _compare_slot(slot, left.get(slot, []), right.get(slot, []), diff, sink, has_order=slot not in unsequenced)
 
 
 def _compare_order(ours: Sequence[JsonValue], theirs: Sequence[JsonValue], sink: EffectSink) -> None:
@@ -71,18 +81,23 @@ def _by_slot(effects: Sequence[JsonValue], diff: Diff) -> dict[_Slot, list[_Numb
     slots: dict[_Slot, list[_Numbered]] = defaultdict(list)
     for effect in effects:
         if isinstance(effect, dict):
-            slots[str(effect["kind"]), str(effect["key"])].append((diff.form_of(effect), effect))
+            slots[_slot_of(effect)].append((diff.form_of(effect), effect))
     return slots
 
 
-def _compare_slot(slot: _Slot, ours: list[_Numbered], theirs: list[_Numbered], diff: Diff, sink: EffectSink) -> None:
+def _slot_of(effect: JsonValue) -> _Slot:
+    return (str(effect["kind"]), str(effect["key"])) if isinstance(effect, dict) else ("", "")
+
+
+def _compare_slot(slot: _Slot, ours: list[_Numbered], theirs: list[_Numbered], diff: Diff, sink: EffectSink, *, has_order: bool) -> None:
     forms = [form for form, _ in ours], [form for form, _ in theirs]
     if forms[0] == forms[1]:
         return
     path = effect_path(*slot)
     counts = Counter(forms[0]), Counter(forms[1])
     if counts[0] == counts[1]:
-        sink.add(DifferenceKind.ORDER, path, [effect for _, effect in ours], [effect for _, effect in theirs])
+        if has_order:
+            sink.add(DifferenceKind.ORDER, path, [effect for _, effect in ours], [effect for _, effect in theirs])
         return
     missing, extra = _left_over(ours, counts[1]), _left_over(theirs, counts[0])
     sink.changed = True

@@ -10,7 +10,7 @@ from dualrun.contracts import JsonValue, Outcome, Side, State
 from gateway.comparison.bounds import Budget, BudgetSpent
 from gateway.comparison.canonical import Likeness, Run, canonicalise, likeness
 from gateway.comparison.diff import Diff, encoded_alike
-from gateway.comparison.effects import compare_effects, effect_node
+from gateway.comparison.effects import Concurrent, compare_effects, effect_node
 from gateway.comparison.findings import EFFECTS, MAX_DIFFERENCES, Findings
 from gateway.comparison.rules import NO_RULES, TaskRules
 from gateway.comparison.schedule import compare_schedules, same_schedule
@@ -125,7 +125,7 @@ def _judged(findings: Findings, normalised: bool) -> tuple[Verdict, tuple[Differ
 
 def _compare_all(authority: Outcome, shadow: Outcome, trees: tuple[JsonValue, JsonValue], rules: TaskRules, findings: Findings) -> None:
     _compare_states(authority, shadow, rules, findings)
-    _compare_trees(*trees, findings)
+    _compare_trees(*trees, (_concurrent(authority), _concurrent(shadow)), findings)
     _note_dropped(authority, shadow, findings)
 
 
@@ -188,7 +188,11 @@ def _error_message(outcome: Outcome) -> str:
     return outcome.failure.message if outcome.failure is not None else ""
 
 
-def _compare_trees(ours: JsonValue, theirs: JsonValue, findings: Findings) -> None:
+def _concurrent(outcome: Outcome) -> list[int]:
+    return [place for place, effect in enumerate(outcome.effects) if effect.concurrent]
+
+
+def _compare_trees(ours: JsonValue, theirs: JsonValue, concurrent: Concurrent, findings: Findings) -> None:
     diff = Diff(findings, Budget())
     try:
         assert isinstance(ours, dict)
@@ -196,7 +200,7 @@ def _compare_trees(ours: JsonValue, theirs: JsonValue, findings: Findings) -> No
         findings.aspect = Aspect.VALUE
         diff.values(ours.get("value"), theirs.get("value"), "/value")
         findings.aspect, diff.at = Aspect.EFFECTS, EFFECTS
-        compare_effects(ours.get("effects", ()), theirs.get("effects", ()), diff, findings)
+        compare_effects(ours.get("effects", ()), theirs.get("effects", ()), diff, findings, concurrent)
     except (BudgetSpent, RecursionError):
         findings.changed = False
         findings.add(DifferenceKind.TRUNCATED, diff.at, None, None)

@@ -24,6 +24,19 @@ def test_outside_an_execution_everything_is_performed_and_nothing_kept() -> None
     assert effect("sql", "orders", {"id": 1})
 
 
+async def test_effects_of_one_key_made_by_several_tasks_or_threads_have_no_order_and_say_so() -> None:
+    async def call(key: str) -> None:
+        effect("http", key)
+
+    with execution(role=Role.AUTHORITY, side=Side.EVENTS, submission_id="s", task="t") as run:
+        effect("http", "one by one")
+        await call("one by one")
+        await asyncio.gather(call("gathered"), call("gathered"))
+        for _ in range(2):
+            await asyncio.gather(asyncio.to_thread(effect, "http", "threads"), call("threads"))
+    assert {one.key: one.concurrent for one in run.effects} == {"one by one": False, "gathered": True, "threads": True}
+
+
 def test_an_authority_performs_and_a_shadow_does_not() -> None:
     for role in Role:
         with execution(role=role, side=Side.LEGACY, submission_id="s", task="t") as run:

@@ -6,11 +6,13 @@ import uuid
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dualrun.contracts import Effect, Role
 from gateway.comparison import TaskRules, compare_outcomes
 from gateway.comparison.paths import texts_in, without_texts
-from gateway.core.comparison import Verdict
+from gateway.core.comparison import DifferenceKind, Verdict
 from tests.support.comparing import an_outcome, effects_compared, found
 
 MAIL = Effect(kind="email", key="to:ann@example.org", payload={"subject": "Order 1", "to": ["ann@example.org", "bob@example.org"]})
@@ -158,3 +160,26 @@ def test_effects_both_sides_had_no_room_for_are_neither_equal_nor_different() ->
     assert compare_outcomes(ours, one_more, TaskRules())[0] is Verdict.DIFFERENT_EFFECT
     other = an_outcome(Role.SHADOW, effects=[msgspec.structs.replace(MAIL, key="to:else")], effects_dropped=3)
     assert compare_outcomes(ours, other, TaskRules())[0] is Verdict.DIFFERENT_EFFECT
+
+
+@given(order=st.permutations(range(4)), apart=st.tuples(st.booleans(), st.booleans()), lose=st.booleans())
+def test_calls_to_one_place_have_an_order_only_where_both_sides_made_them_one_after_the_other(
+    order: list[int], apart: tuple[bool, bool], lose: bool
+) -> None:
+    ours = [msgspec.structs.replace(_mail(f"n {n}"), concurrent=apart[0]) for n in range(4)]
+    theirs = [msgspec.structs.replace(_mail(f"n {n}"), concurrent=apart[1]) for n in order][: 3 if lose else 4]
+    verdict, differences = effects_compared(ours, theirs)
+    if lose:
+        assert verdict is Verdict.DIFFERENT_EFFECT
+    elif any(apart) or order == [0, 1, 2, 3]:
+        assert (verdict, differences) == (Verdict.EQUAL, ())
+    else:
+        assert [one.kind for one in differences] == [DifferenceKind.ORDER]
+
+
+def test_what_is_concurrent_is_found_again_where_keys_hold_ids_of_the_run() -> None:
+    def side(order: tuple[str, str]) -> list[Effect]:
+        made_up = uuid.uuid4()
+        return [Effect(kind="http", key=f"POST http://x/{made_up}", payload={"n": n}, concurrent=True) for n in order]
+
+    assert effects_compared(side(("a", "b")), side(("b", "a")))[0].is_same
