@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from gateway.api.application import create_application
+from gateway.console import create_console
 from gateway.core.gate import GateVerdict
 from gateway.embedded.server import listen
 from tests.support.gateway_parts import MemoryGateway, memory_gateway
@@ -60,7 +61,7 @@ def running_gateway(**settings: object) -> Iterator[GatewayServer]:
 async def _serve(ready: Future[GatewayServer], stop: threading.Event, settings: dict[str, object]) -> None:
     with listen("127.0.0.1", 0) as listener:
         async with memory_gateway(**settings) as gateway:
-            app = create_application(gateway.services)
+            app = create_application(gateway.services, console=create_console)
             server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             ready.set_result(GatewayServer(f"http://127.0.0.1:{listener.getsockname()[1]}", gateway, asyncio.get_running_loop()))

@@ -133,6 +133,14 @@ class ThreadedTcpProxy:
         self._loop.call_soon_threadsafe(self._proxy.refuse)
         self._loop.call_soon_threadsafe(self._proxy.cut)
 
+    def freeze(self) -> None:
+        """Keep links open and pass nothing on, as a process does that was stopped."""
+        self._loop.call_soon_threadsafe(self._proxy.freeze)
+
+    def thaw(self) -> None:
+        """Pass everything on again."""
+        self._loop.call_soon_threadsafe(self._proxy.thaw)
+
     def restore(self) -> None:
         """Accept again, on the same port."""
         asyncio.run_coroutine_threadsafe(self._proxy.listen(), self._loop).result(10)

@@ -7,9 +7,11 @@
   section.hidden = false;
   const state = section.querySelector("[data-state]");
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const LONGEST_MS = 10_000;
   const plots = new Map();
   let asked = "";
   let data = null;
+  let waiting = null;
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const times = (ms) => (ms === null || ms === undefined ? "-" : ms >= 1000 ? `${+(ms / 1000).toPrecision(3)} s` : `${+ms.toPrecision(3)} ms`);
@@ -109,14 +111,19 @@
   }
 
   async function load() {
+    // One at a time: questions nobody answers would take up the browser's connections to the gateway.
+    waiting?.abort();
+    const mine = (waiting = new AbortController());
     try {
-      const answer = await fetch(section.dataset.charts + (asked ? `?window=${encodeURIComponent(asked)}` : ""));
+      const signal = AbortSignal.any([mine.signal, AbortSignal.timeout(LONGEST_MS)]);
+      const answer = await fetch(section.dataset.charts + (asked ? `?window=${encodeURIComponent(asked)}` : ""), { signal });
       if (!answer.ok) throw new Error(answer.statusText);
       const before = data;
       data = await answer.json();
       draw(before?.window !== data.window);
       tell();
     } catch {
+      if (waiting !== mine) return;
       state.textContent = "The ledger cannot be asked for charts now; they come back by themselves.";
     }
   }

@@ -14,60 +14,111 @@ function localTimes(root) {
 // Live: flags and the gate's word arrive at once, what is counted is asked for again every few seconds.
 const live = document.querySelector("[data-live]");
 const liveness = document.getElementById("liveness");
+let notices = null;
 let streamLost = false;
 let answerLost = false;
+let pressed = false;
 
 function markLiveness() {
   const mark = document.getElementById("stale");
   const isStale = streamLost || answerLost;
   if (isStale && mark.hidden) mark.textContent = `Not live since ${shown.format(new Date())}: the gateway does not answer.`;
   mark.hidden = !isStale;
+  const why = [...document.querySelectorAll("[data-live]")].map(pause).find(Boolean) ?? "";
   liveness.hidden = !live || isStale;
+  liveness.classList.toggle("paused", Boolean(why));
+  const words = why ? `paused ${why}` : "live";
+  if (liveness.textContent !== words) liveness.textContent = words;
 }
 
-function isBusy(part) {
-  // What somebody is typing, or about to press, is not taken away from under them.
-  if (part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, button")) return true;
-  const changed = (field) => (field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue);
-  return [...part.querySelectorAll("input:not([type=hidden]), textarea")].some(changed);
+function pause(part) {
+  // What somebody types, marks or presses is not taken away from under them.
+  const active = document.activeElement;
+  if (part.contains(active) && active.matches("input:not([type=checkbox]), select, textarea")) return "while you type";
+  const typed = (field) => (field.dataset.typed === undefined ? field.value !== field.defaultValue : field.value !== "");
+  const changed = (field) => (field.type === "checkbox" ? field.checked !== field.defaultChecked : typed(field));
+  if ([...part.querySelectorAll("input:not([type=hidden]), textarea")].some(changed)) return "while you type";
+  const marked = document.getSelection();
+  if (marked && !marked.isCollapsed && marked.rangeCount && marked.getRangeAt(0).intersectsNode(part)) return "while text is selected";
+  return "";
 }
+
+const mayNotSwap = (part) => pressed || pause(part) !== "";
 
 function refresh() {
+  listen();
   for (const part of document.querySelectorAll("[data-live]")) {
-    if (!document.hidden && !isBusy(part)) htmx.trigger(part, "refresh");
+    if (!document.hidden && !mayNotSwap(part)) htmx.trigger(part, "refresh");
   }
+  markLiveness();
   document.dispatchEvent(new Event("refreshed"));
 }
 
+// A browser has six connections to a host, and every stream keeps one: only pages somebody looks at have theirs.
+function listen() {
+  if (document.hidden) {
+    notices?.close();
+    notices = null;
+  } else if (!notices || notices.readyState === EventSource.CLOSED) {
+    // A browser gives a stream up for good that was refused once.
+    notices = new EventSource("/v1/events");
+    for (const type of ["flag.version", "gate.verdict"]) notices.addEventListener(type, refresh);
+    notices.addEventListener("open", () => { streamLost = false; markLiveness(); });
+    notices.addEventListener("error", () => { streamLost = true; markLiveness(); });
+  }
+}
+
 if (live) {
-  const notices = new EventSource("/v1/events");
-  for (const type of ["flag.version", "gate.verdict"]) notices.addEventListener(type, refresh);
-  notices.addEventListener("open", () => { streamLost = false; markLiveness(); });
-  notices.addEventListener("error", () => { streamLost = true; markLiveness(); });
-  setInterval(refresh, REFRESH_MS);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);
+  document.addEventListener("visibilitychange", refresh);
+  for (const type of ["focusin", "focusout", "input", "selectionchange"]) document.addEventListener(type, () => setTimeout(markLiveness));
+  // A press that ends on another element than it began on does nothing.
+  const isPress = (event) => event.type !== "keydown" || event.key === " ";
+  for (const type of ["pointerdown", "keydown"]) document.addEventListener(type, (event) => { if (isPress(event)) pressed = true; });
+  for (const type of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(type, () => { pressed = false; });
+  addEventListener("blur", () => { pressed = false; });
+  listen();
+}
+
+// A swap makes every element anew: how to find one of them again.
+function whereabouts(part, element) {
+  const words = (one) => [
+    one.id, one.getAttribute("href"), one.getAttribute("aria-label"), one.form?.getAttribute("action"),
+    one.matches("summary") ? one.closest("details").id : one.matches("button") ? one.textContent : "",
+  ].join("\n");
+  const alike = (root, said) => [...root.querySelectorAll(element.tagName)].filter((one) => words(one) === said);
+  const said = words(element);
+  const index = alike(part, said).indexOf(element);
+  return (root) => alike(root, said)[index];
 }
 
 let opened = [];
-let focusedLabel = null;
+let scrolled = [];
+let focused = null;
 document.addEventListener("htmx:beforeSwap", (event) => {
+  const part = event.target;
   // Somebody may have begun to type while the answer was under way.
-  if (event.detail.requestConfig.triggeringEvent?.type === "refresh" && isBusy(event.target)) {
+  if (event.detail.requestConfig.triggeringEvent?.type === "refresh" && mayNotSwap(part)) {
     event.detail.shouldSwap = false;
     return;
   }
-  opened = [...event.target.querySelectorAll("details[open][id]")].map((one) => one.id);
-  focusedLabel = event.target.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  opened = [...part.querySelectorAll("details[open][id]")].map((one) => one.id);
+  scrolled = [...part.querySelectorAll("[tabindex]")]
+    .filter((one) => one.scrollTop || one.scrollLeft)
+    .map((one) => [whereabouts(part, one), one.scrollTop, one.scrollLeft]);
+  focused = part.contains(document.activeElement) ? whereabouts(part, document.activeElement) : null;
 });
 document.addEventListener("htmx:afterSettle", (event) => {
   const part = document.getElementById(event.target.id) ?? document;
   localTimes(part);
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
-  if (focusedLabel) part.querySelector(`a[href="${CSS.escape(focusedLabel)}"]`)?.focus();
+  for (const [find, top, left] of scrolled) find(part)?.scrollTo({ top, left, behavior: "instant" });
+  focused?.(part)?.focus({ preventScroll: true });
 });
-document.addEventListener("htmx:afterOnLoad", () => { answerLost = false; markLiveness(); });
-document.addEventListener("htmx:sendError", () => { answerLost = true; markLiveness(); });
-document.addEventListener("htmx:responseError", () => { answerLost = true; markLiveness(); });
+document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) { answerLost = false; markLiveness(); } });
+for (const type of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+  document.addEventListener(type, () => { answerLost = true; markLiveness(); });
+}
 
 // Asked once, with whatever the browser asks with: it works by keyboard and by thumb.
 document.addEventListener("submit", (event) => {
