@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.responses import RedirectResponse
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Mount
-from starlette.types import Lifespan
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from dualrun.breakers import SharedBreaker
 from gateway.api import (
@@ -43,6 +44,7 @@ from gateway.api.route_access import Declared, RouteTable, declared
 from gateway.api.services import Services
 from gateway.core.cancellation import Cancelled
 from gateway.core.dead_letter import DeadLetter
+from gateway.core.errors import GatewayError, NotFound
 from gateway.core.installation import Installation
 from gateway.core.notice import Notice
 from gateway.core.readiness import Readiness
@@ -128,18 +130,18 @@ def create_application(
     app, served = _framework(lifespan)
     if services is not None:
         app.state.services = services
-    no_such_page = None
+    refusals = None
     if console is not None:
         pages = console(lambda: app.state.services)
         app.mount("/console", pages)
         served += declared(pages.routes, "/console")
-        no_such_page = _without_routes(pages)
+        refusals = _refusals(pages)
         served.append(Declared("GET", "/docs"))
         app.add_route("/docs", docs, include_in_schema=False)
     served.append(Declared("GET", "/"))
     app.add_api_route("/", partial(_redirect, "/console/" if console is not None else _REPORT), include_in_schema=False)
     direct = DirectRoutes(app, {"/v1/tasks": task_route.submit, "/v1/tasks/batch": task_route.submit_batch})
-    return Guard(direct, RouteTable(served), lambda: app.state.services, no_such_page=no_such_page)
+    return Guard(direct, RouteTable(served), lambda: app.state.services, refusals=refusals)
 
 
 def openapi_document() -> dict[str, Any]:
@@ -168,11 +170,16 @@ def _framework(lifespan: Lifespan[FastAPI] | None) -> tuple[FastAPI, list[Declar
     return app, served
 
 
-def _without_routes(pages: Starlette) -> Starlette:
-    """The pages with nothing to serve: whatever is asked, the answer is their own page for what is not there."""
-    empty = Starlette(exception_handlers=pages.exception_handlers)
+def _refusals(pages: Starlette) -> Starlette:
+    """The pages with nothing to serve: whatever is asked, the answer is their own page for why it was refused."""
+    empty = Starlette(routes=[Mount("/", _refuse)], exception_handlers=pages.exception_handlers)
     empty.state = pages.state
     return Starlette(routes=[Mount("/console", empty)])
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    refusal: GatewayError = scope["refusal"]
+    raise HTTPException(404) if isinstance(refusal, NotFound) else refusal
 
 
 async def _redirect(target: str) -> Response:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from functools import lru_cache
-from urllib.parse import quote
 
-from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.audited import audit_entry
@@ -19,15 +17,15 @@ from gateway.api.caller import ANYBODY
 from gateway.api.problem import BadRequest, response_of
 from gateway.api.route_access import HOW_TO_SHOW_A_TOKEN, Access, RouteTable
 from gateway.api.services import Services
+from gateway.api.way_to_login import is_person, way_to_login
 from gateway.core.access import Identity
 from gateway.core.errors import Forbidden, GatewayError, NotFound, Unauthenticated
 
-__all__ = ["LOGIN_PAGE", "SESSION_COOKIE", "Guard"]
+__all__ = ["SESSION_COOKIE", "Guard"]
 
 SESSION_COOKIE = "dualrun_session"
 LOGIN = "session.begin"
 """What logging in is called in the audit log."""
-LOGIN_PAGE = "/console/login"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _SECURITY_HEADERS = (
@@ -45,12 +43,12 @@ _NEVER_TOO_FAST = frozenset({"flag.rollback", "flags.rollback"})
 class Guard:
     """Lets a request through to the application, with its caller in the scope, or answers it."""
 
-    def __init__(self, app: ASGIApp, routes: RouteTable, services: Callable[[], Services], *, no_such_page: ASGIApp | None = None) -> None:
-        """`no_such_page` answers a person who asks the console for what it does not serve: it must serve nothing."""
+    def __init__(self, app: ASGIApp, routes: RouteTable, services: Callable[[], Services], *, refusals: ASGIApp | None = None) -> None:
+        """`refusals` shows a person who asks the console what `scope["refusal"]` says, as a page: it must serve nothing else."""
         self._app = app
         self._routes = routes
         self._services = services
-        self._no_such_page = no_such_page
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +62,8 @@ class Guard:
             await self._admitted(access, target, scope, receive, answer)
         finally:
             # A stranger's attempts are counted, not kept: there is no end to them. Those to log in are limited.
-            if answer.status != _UNAUTHORIZED or access.action == LOGIN:
+            is_stranger = answer.status == _UNAUTHORIZED or isinstance(scope.get("refusal"), Unauthenticated)
+            if not is_stranger or access.action == LOGIN:
                 services = self._services()
                 services.audit.note(audit_entry(scope, access.action, target, answer.status, new_id=services.new_id, now=services.now))
 
@@ -75,6 +74,7 @@ class Guard:
                 with self._services().limits.waiting(scope.get("caller", ANYBODY)):
                     return await self._app(scope, receive, answer.send)
         except GatewayError as exc:
+            scope["refusal"] = exc
             return await self._refusal(scope, exc)(scope, receive, answer.send)
         return await self._app(scope, receive, answer.send)
 
@@ -115,11 +115,12 @@ class Guard:
 
     def _refusal(self, scope: Scope, error: GatewayError) -> ASGIApp:
         """The answer; to somebody who looks at pages it is one, or the way to the page that lets them in."""
-        if scope["method"] in _SAFE_METHODS and f"{scope['path']}/".startswith("/console/"):
-            if isinstance(error, Unauthenticated):
-                return RedirectResponse(f"{LOGIN_PAGE}?next={quote(scope['path'])}", status_code=303, headers={"Cache-Control": "no-store"})
-            if isinstance(error, NotFound) and self._no_such_page is not None:
-                return self._no_such_page
+        if f"{scope['path']}/".startswith("/console/"):
+            if isinstance(error, Unauthenticated) and (way := way_to_login(scope)) is not None:
+                return way
+            is_missing_page = isinstance(error, NotFound) and scope["method"] in _SAFE_METHODS
+            if self._refusals is not None and (is_missing_page or is_person(scope)):
+                return self._refusals
         return response_of(error)
 
 

@@ -32,7 +32,7 @@ from gateway.console import (
     workers_page,
 )
 from gateway.console.csrf import CsrfTokens
-from gateway.console.page import render
+from gateway.console.page import problem_page
 from gateway.console.same_site import SameSiteOnly
 from gateway.core.errors import GatewayError
 
@@ -89,13 +89,13 @@ def create_console(services: Callable[[], Services]) -> Starlette:
 
 async def _on_gateway_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, GatewayError)
-    return _problem_page(request, problem_of(exc))
+    return problem_page(request, problem_of(exc))
 
 
 async def _on_http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     title = "There is no such page" if exc.status_code == 404 else str(exc.detail)
-    return _problem_page(request, Problem(type="about:blank", title=title, status=exc.status_code, code="http_error", detail=""))
+    return problem_page(request, Problem(type="about:blank", title=title, status=exc.status_code, code="http_error", detail=""))
 
 
 async def _on_error(request: Request, exc: Exception) -> Response:
@@ -104,8 +104,4 @@ async def _on_error(request: Request, exc: Exception) -> Response:
         "Something went wrong here",
         "It is in the gateway's log. Nothing was changed unless you were told so; you can try again.",
     )
-    return _problem_page(request, Problem(type="about:blank", title=title, status=500, code="internal_error", detail=detail))
-
-
-def _problem_page(request: Request, problem: Problem) -> Response:
-    return render(request, "problem.html.j2", status=problem.status, problem=problem)
+    return problem_page(request, Problem(type="about:blank", title=title, status=500, code="internal_error", detail=detail))

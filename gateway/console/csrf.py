@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.body import read_bounded
 from gateway.api.caller import caller_of
-from gateway.api.problem import response_of
-from gateway.console.page import CSRF_FIELD, csrf_token_of, services_of
+from gateway.api.problem import problem_of
+from gateway.console.page import CSRF_FIELD, csrf_token_of, problem_page, services_of
 from gateway.core.access import Via
 from gateway.core.errors import Forbidden, GatewayError
 
@@ -38,7 +38,7 @@ class CsrfTokens:
             body = await read_bounded(request, services_of(request).settings.max_body_bytes)
             _check(request, body)
         except GatewayError as exc:
-            return await response_of(exc)(scope, receive, send)
+            return await problem_page(request, problem_of(exc))(scope, receive, send)
         return await self._app(scope, _replayed(body, receive), send)
 
 

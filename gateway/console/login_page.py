@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.guard import SESSION_COOKIE
+from gateway.api.way_to_login import own_path
 from gateway.console.page import form_of, redirect, render, services_of
 from gateway.core.access import Permission, Via, granted
 
-__all__ = ["keep_session", "log_in", "log_out", "login", "path_of"]
+__all__ = ["keep_session", "log_in", "log_out", "login"]
 
-_OWN_PATH = re.compile(r"/console/[A-Za-z0-9_.:%/-]*")
 _WRONG = "This access token is none, was revoked or has expired."
+_ENDED = "Your session had ended before that was sent: nothing was changed. Log in and do it again."
 _NARROW = "This token cannot see the console: it needs the permission view, for every task."
 
 
@@ -22,7 +21,8 @@ async def login(request: Request) -> Response:
     """The form that asks for a token; the first page where nobody has to log in."""
     if services_of(request).authenticator is None:
         return redirect(request, "/")
-    return _form(request, wanted=request.query_params.get("next", ""))
+    ended = _ENDED if "ended" in request.query_params else ""
+    return _form(request, wanted=request.query_params.get("next", ""), refused=ended)
 
 
 async def log_in(request: Request) -> Response:
@@ -41,7 +41,7 @@ async def log_in(request: Request) -> Response:
     if Permission.VIEW not in granted(token.permissions) or "*" not in token.tasks:
         return _form(request, wanted, refused=_NARROW, status=403)
     cookie = await authenticator.begin_session(token.name, token.permissions, token.id)
-    answer = redirect(request, path_of(wanted).removeprefix(request.scope.get("root_path", "")))
+    answer = redirect(request, own_path(wanted).removeprefix(request.scope.get("root_path", "")))
     keep_session(request, answer, cookie, int(services_of(request).settings.session_s))
     return answer
 
@@ -64,10 +64,5 @@ def keep_session(request: Request, answer: Response, cookie: str, lifetime_s: in
 
 def _form(request: Request, wanted: str, *, refused: str = "", status: int = 200) -> Response:
     return render(
-        request, "login.html.j2", status=status, wanted=path_of(wanted), refused=refused, has_oidc=services_of(request).oidc is not None
+        request, "login.html.j2", status=status, wanted=own_path(wanted), refused=refused, has_oidc=services_of(request).oidc is not None
     )
-
-
-def path_of(wanted: str) -> str:
-    """A page of the console, whatever was asked for: no address of another site comes out of here."""
-    return wanted if _OWN_PATH.fullmatch(wanted) and "//" not in wanted else "/console/"

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from gateway.access import Authenticator
 from gateway.access.login_begun import LoginBegun
-from gateway.console.login_page import keep_session, path_of
+from gateway.api.way_to_login import own_path
+from gateway.console.login_page import keep_session
 from gateway.console.page import redirect, render, services_of
 from gateway.core.access import Via
 from gateway.core.errors import AccessDenied, NotFound, Unauthenticated
@@ -28,7 +29,7 @@ _LIFETIME_S = 600
 async def begin(request: Request) -> Response:
     """To the provider. Raises `NotFound` where there is none, `StoreUnavailable`."""
     authenticator, provider = _parts(request)
-    url, begun = await provider.begin(path_of(request.query_params.get("next", "")))
+    url, begun = await provider.begin(own_path(request.query_params.get("next", "")))
     answer = redirect(request, "")
     answer.headers["location"] = url
     # Lax: the provider sends the browser back from another site, and this cookie has to come along.
@@ -60,7 +61,7 @@ async def callback(request: Request) -> Response:
         raise
     request.scope["audited_actor"] = name
     cookie = await authenticator.begin_session(name, permissions)
-    wanted = path_of(begun.wanted)
+    wanted = own_path(begun.wanted)
     # A page of ours goes on by itself: a redirect would still come from the provider's site, and the session stays behind there.
     answer = render(request, "logged_in.html.j2", name=name, wanted=wanted)
     answer.headers["refresh"] = f"0; url={wanted}"

@@ -20,6 +20,7 @@ from gateway.api.caller import author_of as caller_author
 from gateway.api.caller import caller_of
 from gateway.api.guard import SESSION_COOKIE
 from gateway.api.page_headers import PAGE_HEADERS
+from gateway.api.problem import Problem
 from gateway.api.services import Services
 from gateway.console.controls import controls_of
 from gateway.core.access import Via
@@ -34,6 +35,7 @@ __all__ = [
     "csrf_token_of",
     "form_of",
     "page_path",
+    "problem_page",
     "redirect",
     "render",
     "segment",
@@ -79,6 +81,11 @@ def render(request: Request, template: str, *, status: int = 200, **context: obj
         # Every form, so that none can forget it. What callers say is escaped: no `<form` of theirs is in the text.
         text = _POST_FORM.sub(rf'\g<0><input type="hidden" name="{CSRF_FIELD}" value="{csrf_token_of(request)}">', text)
     return HTMLResponse(text, status_code=status, headers=PAGE_HEADERS)
+
+
+def problem_page(request: Request, problem: Problem) -> Response:
+    """What went wrong, written for people."""
+    return render(request, "problem.html.j2", status=problem.status, problem=problem)
 
 
 def csrf_token_of(request: Request) -> str:

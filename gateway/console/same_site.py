@@ -5,8 +5,12 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.api.problem import problem_of
+from gateway.console.page import problem_page
+from gateway.core.errors import Forbidden
 
 __all__ = ["SameSiteOnly", "is_from_here"]
 
@@ -21,8 +25,8 @@ class SameSiteOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in _HARMLESS and not is_from_here(Headers(scope=scope)):
-            answer = PlainTextResponse("This request does not come from a page of the console: nothing was changed.", status_code=403)
-            return await answer(scope, receive, send)
+            refusal = Forbidden("the request does not come from a page of the console: nothing was changed", "cross_site")
+            return await problem_page(Request(scope, receive), problem_of(refusal))(scope, receive, send)
         return await self._app(scope, receive, send)
 
 

@@ -16,9 +16,11 @@ from gateway.console import create_console
 from gateway.core.access import Permission
 from gateway.core.flags import Flag
 from tests.support.access import ADMIN_TOKEN, bearer, guarded_gateway, token_for
+from tests.support.eventually import becomes
 from tests.support.gateway_parts import TASK, MemoryGateway
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HIDDEN = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
@@ -69,7 +71,17 @@ async def test_whoever_has_no_token_or_a_narrow_one_gets_no_session(both: tuple[
 
 
 @pytest.mark.parametrize(
-    "wanted", ["https://evil.example/", "//evil.example", "/console//e", "/console/\\evil", "javascript:1", "/v1/flags"]
+    "wanted",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/console//e",
+        "/console/\\evil",
+        "/console//e?a=b",
+        "/?/console/",
+        "javascript:1",
+        "/v1/flags",
+    ],
 )
 async def test_logging_in_leads_to_no_other_site(both: tuple[MemoryGateway, httpx.AsyncClient], wanted: str) -> None:
     assert (await log_in(both[1], ADMIN_TOKEN, wanted)).headers["location"] == "/console/"
@@ -80,7 +92,9 @@ async def test_a_form_without_its_sessions_token_changes_nothing(both: tuple[Mem
     await log_in(client, ADMIN_TOKEN)
     for form in ({}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "é"}):
         answer = await client.post("/console/flags/rollback", data=form, headers=HERE)
-        assert (answer.status_code, answer.json()["code"]) == (403, "csrf")
+        assert (answer.status_code, answer.headers["content-type"]) == (403, "text/html; charset=utf-8")
+        assert "403 csrf" in answer.text
+        assert "Nothing was changed" in answer.text
     # The right one, and a page of another site.
     csrf = HIDDEN.findall((await client.get("/console/flags")).text)[0]
     answer = await client.post("/console/flags/rollback", data={"csrf": csrf}, headers={"Sec-Fetch-Site": "cross-site"})
@@ -90,6 +104,66 @@ async def test_a_form_without_its_sessions_token_changes_nothing(both: tuple[Mem
     client.cookies.clear()
     await log_in(client, ADMIN_TOKEN)
     assert (await client.post("/console/flags/rollback", data={"csrf": csrf}, headers=HERE)).status_code == 403
+
+
+async def test_a_page_of_another_site_is_refused_in_words_to_a_person_and_in_json_to_a_program(
+    both: tuple[MemoryGateway, httpx.AsyncClient],
+) -> None:
+    _, client = both
+    await log_in(client, ADMIN_TOKEN)
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    page = await client.post("/console/flags/rollback", headers={**elsewhere, **BROWSER})
+    assert (page.status_code, page.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert "403 cross_site" in page.text
+    assert (await client.post("/console/flags/rollback", headers=elsewhere)).json()["code"] == "cross_site"
+    # A browser that says nothing of where it comes from has no business there either.
+    page = await client.post("/console/flags/rollback")
+    assert (page.status_code, "nothing was changed" in page.text) == (403, True)
+
+
+async def test_a_live_page_whose_session_has_ended_leads_to_the_login_page_and_back(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    asked = {"HX-Request": "true", "HX-Current-URL": "http://gateway/console/?q=order&standing=differs"}
+    answer = await both[1].get("/console/?q=order", headers=asked)
+    # A redirect would be followed by the browser, and the login page taken for the part of the page that is written anew.
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/console/login?next=/console/%3Fq%3Dorder%26standing%3Ddiffers")
+    entered = await log_in(both[1], ADMIN_TOKEN, "/console/?q=order&standing=differs")
+    assert entered.headers["location"] == "/console/?q=order&standing=differs"
+
+
+@pytest.mark.parametrize("url", ["http://evil.example/console/flags", "http://gateway//evil.example/", "javascript:1", "http://[", ""])
+async def test_a_live_page_of_another_place_leads_back_to_the_first_page(both: tuple[MemoryGateway, httpx.AsyncClient], url: str) -> None:
+    for method, named in (("GET", {"HX-Request": "true", "HX-Current-URL": url}), ("POST", {**BROWSER, "Referer": url})):
+        answer = await both[1].request(method, "/console/flags/rollback", headers={**HERE, **named})
+        led = answer.headers.get("hx-redirect") or answer.headers["location"]
+        assert led.removesuffix("&ended=1") == "/console/login?next=/console/"
+
+
+async def test_a_form_sent_after_the_session_ended_leads_to_the_login_page_which_says_that_nothing_was_changed(
+    both: tuple[MemoryGateway, httpx.AsyncClient],
+) -> None:
+    _, client = both
+    page = f"http://gateway/console/tasks/{TASK}?a=b"
+    answer = await client.post(f"/console/tasks/{TASK}/rollback", data={"reason": "x"}, headers={**HERE, **BROWSER, "Referer": page})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/console/login?next=/console/tasks/{TASK}%3Fa%3Db&ended=1")
+    login = (await client.get(answer.headers["location"])).text
+    assert "nothing was changed" in login
+    assert f'value="/console/tasks/{TASK}?a=b"' in login
+    assert "nothing was changed" not in (await client.get("/console/login")).text
+    # A program is told in its own words, and what a stranger tries is not kept in the audit log.
+    assert (await client.post(f"/console/tasks/{TASK}/rollback", headers=HERE)).json()["code"] == "unauthenticated"
+    await client.post("/v1/flags/rollback", headers=bearer(ADMIN_TOKEN))
+
+    async def recorded() -> list[str]:
+        return [entry["action"] for entry in (await client.get("/v1/audit", headers=bearer(ADMIN_TOKEN))).json()["entries"]]
+
+    await becomes(recorded, ["flags.rollback"])
+
+
+async def test_the_way_back_keeps_the_query(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
+    led = await both[1].get("/console/submissions?task=a%20b&period=1+h")
+    wanted = httpx.URL(led.headers["location"]).params["next"]
+    assert wanted == "/console/submissions?task=a%20b&period=1+h"
+    assert (await log_in(both[1], ADMIN_TOKEN, wanted)).headers["location"] == wanted
 
 
 async def test_every_form_of_every_page_carries_it(both: tuple[MemoryGateway, httpx.AsyncClient]) -> None:
