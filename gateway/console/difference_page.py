@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.services import Services
-from gateway.comparison import Rule, RuleEffect
+from gateway.comparison import RuleEffect
 from gateway.console.page import author_of, form_of, redirect, render, services_of
 from gateway.console.pair import pair_of
 from gateway.console.rule_form import RuleKind, rule_form_of, rule_of
+from gateway.console.seal import is_sealed, seal_of
 from gateway.console.task_page import task_path
 from gateway.core.errors import NotFound
 from gateway.core.moment import as_utc
@@ -36,6 +37,10 @@ class _RuleForm:
     effect: RuleEffect | None = None
     text: str | None = None
     open: bool = False
+    seal: str = ""
+    """Of the fields whose effect is shown: only they can be saved."""
+    changed: bool = False
+    """It was to be saved, and is not what was shown."""
 
 
 async def difference(request: Request) -> Response:
@@ -63,15 +68,26 @@ async def rule(request: Request) -> Response:
     made, errors = rule_of(form, _today(services))
     if made is None:
         return await _page(request, group, _RuleForm(filled=form, errors=errors, open=True), status=422)
-    if form["do"] == "save":
+    is_shown = is_sealed(request, sent.get("shown", ""), *_said(group, form))
+    if form["do"] == "save" and is_shown:
         place = await services.make_rule.save(group.task, made)
         return redirect(request, f"/differences/{group.fingerprint}?saved={quote(place)}")
-    return await _page(request, group, await _previewed(services, group.task, form, made))
+    changed = form["do"] == "save"
+    previewed = _RuleForm(
+        filled=form,
+        errors={},
+        effect=await services.make_rule.effect(group.task, made),
+        text=services.make_rule.text(made),
+        open=True,
+        seal=seal_of(request, *_said(group, form)),
+        changed=changed,
+    )
+    return await _page(request, group, previewed, status=409 if changed else 200)
 
 
-async def _previewed(services: Services, task: str, form: Mapping[str, str], made: Rule) -> _RuleForm:
-    effect = await services.make_rule.effect(task, made)
-    return _RuleForm(filled=form, errors={}, effect=effect, text=services.make_rule.text(made), open=True)
+def _said(group: DifferenceGroup, form: Mapping[str, str]) -> tuple[str, ...]:
+    """The fields that make the rule, and what it is for."""
+    return ("rule", group.fingerprint, *(f"{name}={value}" for name, value in sorted(form.items()) if name != "do"))
 
 
 async def _group(request: Request) -> DifferenceGroup:

@@ -168,6 +168,15 @@ def test_an_operator_submits_reads_a_planted_difference_and_makes_a_rule(stack: 
         expect(preview).to_contain_text("It would hide a difference in")
         expect(preview).to_contain_text("path: /value/reason")
         look_around(visit)
+        path = page.get_by_label("Path")
+        save = page.get_by_role("button", name="Save it to")
+        shown = path.input_value()
+        path.fill("/value/**")
+        expect(save).to_be_hidden()
+        expect(page.get_by_text("show again what it hides")).to_be_visible()
+        path.fill(shown)
+        expect(save).to_be_visible()
+        assert "/rule" not in page.url  # what a reload asks for is a page
         if size == PHONE:
             page.get_by_role("button", name="Save it to").click()
             expect(page.get_by_text("Comparators follow within seconds")).to_be_visible()

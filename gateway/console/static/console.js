@@ -140,6 +140,16 @@ document.addEventListener("submit", (event) => {
   }
 });
 
+// What was not shown is not saved.
+for (const button of document.querySelectorAll("[data-as-shown]")) {
+  const form = button.form;
+  const isAsShown = (field) => (field.matches("select") ? [...field.options].every((one) => one.selected === one.defaultSelected) : field.value === field.defaultValue);
+  form.addEventListener("input", () => {
+    button.hidden = ![...form.querySelectorAll("input, select")].every(isAsShown);
+    form.querySelector("[data-not-as-shown]").hidden = !button.hidden;
+  });
+}
+
 // Times are typed in the reader's zone and sent in UTC.
 function sendUtc(form) {
   for (const field of form.querySelectorAll("input[data-utc]")) {
@@ -188,6 +198,10 @@ document.addEventListener("keydown", (event) => {
     document.querySelector(`a[rel="${event.key === "j" ? "next" : "prev"}"]`)?.click();
   }
 });
+
+// An answer to a form has the form's address: a reload, or a login in between, would ask that for a page.
+const { address } = document.getElementById("content").dataset;
+if (address) history.replaceState(null, "", address);
 
 localTimes(document);
 document.getElementById("preview")?.scrollIntoView({ block: "nearest" });

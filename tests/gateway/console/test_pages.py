@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from tests.support.gateway_parts import EVENTS_QUEUE, TASK, MemoryGateway, memor
 from tests.support.records import NOON, a_comparison, a_difference, a_record, an_outcome
 
 HOSTILE_TASK = f"shop.{HOSTILE}"
+SHOWN = re.compile(r'name="shown" value="([0-9a-f]{64})"')
 HERE = {"Sec-Fetch-Site": "same-origin"}
 PAGES = (
     "/",
@@ -239,7 +241,15 @@ async def test_a_rule_shows_what_it_hides_before_it_is_saved(tmp_path: Path) -> 
         assert list(tmp_path.iterdir()) == []
         unowned = await client.post(f"{url}/rule", data={**form, "owner": "", "do": "save"}, headers=HERE)
         assert (unowned.status_code, list(tmp_path.iterdir())) == (422, [])
-        saved = await client.post(f"{url}/rule", data={**form, "do": "save"}, headers=HERE)
+        shown = {"shown": SHOWN.findall(asked)[0]}
+        for other in ({}, {**shown, "path": "/value/**"}, {**shown, "reason": "noise"}, {**shown, "expires": "2999-01-01"}, {"shown": "é"}):
+            refused = await client.post(f"{url}/rule", data={**form, **other, "do": "save"}, headers=HERE)
+            assert (refused.status_code, list(tmp_path.iterdir())) == (409, []), other
+            assert "this is not what you were shown before" in refused.text
+            assert "It would hide a difference in" in refused.text
+        # What that page shows can be saved from it.
+        assert SHOWN.findall(refused.text) == SHOWN.findall(asked)
+        saved = await client.post(f"{url}/rule", data={**form, **shown, "do": "save"}, headers=HERE)
         assert saved.status_code == 303
         assert "The rule is in" in (await client.get(saved.headers["location"])).text
         assert load_rules(tmp_path).for_task(TASK).ignore[0].owner == "shop"
@@ -254,7 +264,8 @@ async def test_where_rules_cannot_be_written_their_text_is_there_to_be_copied(tm
         asked = (await client.post(f"{url}/rule", data={**form, "do": "preview"}, headers=HERE)).text
         assert "this gateway may not write theirs" in asked
         assert 'value="save"' not in asked
-        refused = await client.post(f"{url}/rule", data={**form, "do": "save"}, headers=HERE)
+        sent = {**form, "shown": SHOWN.findall(asked)[0], "do": "save"}
+        refused = await client.post(f"{url}/rule", data=sent, headers=HERE)
         assert (refused.status_code, "by hand" in refused.text) == (409, True)
 
 
