@@ -52,6 +52,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     answers_dropped: int
     calls_unknown: int
     calls_unanswered: int
+    connections_uncaptured: tuple[str, ...]
     recording: Recording | None
     """What the outside answered, where a shadow will ask."""
     started_at: datetime
@@ -82,6 +83,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
             answers_dropped=self.answers_dropped,
             calls_unknown=self.calls_unknown,
             calls_unanswered=self.calls_unanswered,
+            connections_uncaptured=self.connections_uncaptured,
             attempts=arrival.attempt,
             retry_delays_s=arrival.retry_delays_s,
             queued_ms=arrival.queued_ms(self.started_at),
@@ -153,6 +155,7 @@ async def make_attempt(
         answers_dropped=answers_dropped(run) if run is not None else 0,
         calls_unknown=run.calls_unknown if run is not None else 0,
         calls_unanswered=run.calls_unanswered if run is not None else 0,
+        connections_uncaptured=run.connections_uncaptured if run is not None else (),
         recording=run.recorder.recording() if run is not None and run.recorder is not None else None,
         started_at=started_at,
         elapsed_ms=elapsed_ms,

@@ -92,6 +92,7 @@ def outcome_of(
     answers_dropped: int = 0,
     calls_unknown: int = 0,
     calls_unanswered: int = 0,
+    connections_uncaptured: tuple[str, ...] = (),
 ) -> Outcome:
     """The outcome of a submission on the legacy side. A run of 0 ms is one that never started, or died with its process."""
     started_at = ended_at - timedelta(milliseconds=elapsed_ms)
@@ -112,6 +113,7 @@ def outcome_of(
         answers_dropped=answers_dropped,
         calls_unknown=calls_unknown,
         calls_unanswered=calls_unanswered,
+        connections_uncaptured=connections_uncaptured,
         attempts=ticket.attempts,
         retry_delays_s=ticket.retry_delays_s,
         queued_ms=queued_ms,

@@ -170,4 +170,5 @@ def _outcome(run: _Run, ending: Ending, ended_at: datetime, elapsed_ms: float) -
         answers_dropped=answers_dropped(run.execution),
         calls_unknown=run.execution.calls_unknown,
         calls_unanswered=run.execution.calls_unanswered,
+        connections_uncaptured=run.execution.connections_uncaptured,
     )

@@ -15,13 +15,12 @@ from dualrun.contracts import EffectKind, JsonValue, Outcome, Safety, ServedTask
 from gateway.core.moment import as_utc
 from gateway.core.ports import CallerAct
 from gateway.core.report import SubmissionView
+from gateway.core.safety_class import fitting_class
 
 __all__ = ["Finding", "Level", "Readiness", "examine"]
 
 _CARRIED = frozenset({"datetime", "date", "time", "decimal", "uuid", "base64", "bytes"})
 """kombu's typed objects that both sides read alike."""
-_CAPTURED = frozenset({EffectKind.HTTP, EffectKind.EMAIL, EffectKind.SQL, EffectKind.MESSAGE, EffectKind.CACHE, "file", "task"})
-_ASKING = ("GET ", "HEAD ", "OPTIONS ")
 _ENOUGH = 30
 _LARGE_BYTES = 256 * 1024
 _NEAR = 0.8
@@ -97,7 +96,7 @@ def examine(
     seen = _Observed(submissions, authorities, served, deadline_s, max_body_bytes, services, callers, ran_again, shadows)
     looks = (*_OF_MESSAGES, *_OF_RUNS, *_OF_CALLERS)
     findings = tuple(finding for look in looks for finding in look(seen))
-    safety, because = _fitting(views)
+    safety, because = fitting_class(authorities)
     return Readiness(
         task=task,
         observed=len(views),
@@ -193,6 +192,19 @@ def _run_time(seen: _Observed) -> Iterator[Finding]:
         yield Finding(what="run time", level=Level.WATCH, seen=f"{longest_s / 60:.0f} min", do=do)
     else:
         yield Finding(what="run time", level=Level.FINE, seen=f"{longest_s:.3g} s at most")
+
+
+def _connections(seen: _Observed) -> Iterator[Finding]:
+    places = Counter(place for one in seen.authorities for place in one.connections_uncaptured)
+    if places:
+        told = ", ".join(f"{place} in {n}" for place, n in places.most_common(3))
+        more = f" and {len(places) - 3} more places" if len(places) > 3 else ""
+        yield Finding(
+            what="connections",
+            level=Level.WATCH,
+            seen=f"{told}{more} of {len(seen.authorities)} runs, past every capture: what it does there is not known",
+            do="a shadow is refused them; where it is safe, let workers declare them in DUALRUN_SHADOW_ALLOW (docs/safety.md)",
+        )
 
 
 def _answers(seen: _Observed) -> Iterator[Finding]:
@@ -306,25 +318,8 @@ def _children(seen: _Observed) -> Iterator[Finding]:
 
 _Look = Callable[[_Observed], Iterator[Finding]]
 _OF_MESSAGES: tuple[_Look, ...] = (_traffic, _handler, _services, _serializer, _arguments, _values, _sizes)
-_OF_RUNS: tuple[_Look, ...] = (_run_time, _answers, _limits, _schedules, _retries, _canvas, _children)
+_OF_RUNS: tuple[_Look, ...] = (_run_time, _connections, _answers, _limits, _schedules, _retries, _canvas, _children)
 _OF_CALLERS: tuple[_Look, ...] = (_results, _duplicates)
-
-
-def _fitting(views: Sequence[SubmissionView]) -> tuple[Safety, str]:
-    outcomes = [view.authority for view in views if view.authority is not None]
-    if not outcomes:
-        return Safety.UNSAFE, "nothing was observed"
-    if any(outcome.effects_dropped for outcome in outcomes):
-        return Safety.UNSAFE, "not all of its effects could be kept"
-    effects = [effect for outcome in outcomes for effect in outcome.effects]
-    writes = [effect for effect in effects if not (effect.kind == EffectKind.HTTP and effect.key.startswith(_ASKING))]
-    if not writes:
-        return Safety.PURE, f"no write to the outside in {len(outcomes)} runs"
-    own = sorted({effect.kind for effect in writes} - _CAPTURED)
-    if own:
-        return Safety.SANDBOXED, f"all its effects are told; those of kind {', '.join(own)} only where effect() is asked before each"
-    kinds = ", ".join(sorted({effect.kind for effect in writes}))
-    return Safety.SANDBOXED, f"its effects ({kinds}) are captured and can be held back"
 
 
 def _types_in(value: JsonValue) -> Iterator[str]:

@@ -12,8 +12,10 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -26,10 +28,18 @@ import redis
 import requests
 import uvloop
 
-from dualrun.contracts import Role
+from dualrun.broker.memory import MemoryBroker
+from dualrun.contracts import Event, Outcome, Role
+from dualrun.contracts.topology import HEADER_ROLE, HEADER_SUBMISSION_ID
 from dualrun.effects.execution import outside
 from dualrun.effects.guard import guard, permitted
 from dualrun.errors import ShadowRefused
+from event_handlers.arrival import Arrival
+from event_handlers.attempt import make_attempt
+from event_handlers.circuit_guard import CircuitGuard
+from event_handlers.definition import handler, handler_of
+from event_handlers.publisher import EventPublisher
+from legacy_celery.run import Runs
 from tests.dualrun.effects.orders import running
 from tests.support.services import unique_name
 
@@ -318,6 +328,30 @@ def test_an_authority_is_told_where_it_went_past_the_captures(server: Server, we
         kept.ask(b"outside\n")
     assert sent.connections_uncaptured == connected.connections_uncaptured == (f"127.0.0.1:{server.port}",)
     assert captured.connections_uncaptured == ()
+
+
+def test_an_outcome_of_the_legacy_side_tells_where_its_task_went_past_the_captures(server: Server) -> None:
+    outcomes: list[Outcome] = []
+    runs, task_id = Runs(outcomes.append), str(uuid.uuid4())
+    runs.began(task_id, {HEADER_SUBMISSION_ID: task_id, "task": "t", HEADER_ROLE: "authority"})
+    socket.create_connection(("127.0.0.1", server.port)).close()
+    runs.ended(task_id, "SUCCESS", None)
+    assert [one.connections_uncaptured for one in outcomes] == [(f"127.0.0.1:{server.port}",)]
+
+
+async def test_an_outcome_of_the_events_side_tells_where_its_handler_went_past_the_captures(server: Server) -> None:
+    @handler("t")
+    async def connects() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.close()
+        await writer.wait_closed()
+
+    event = Event(id=str(uuid.uuid4()), type="t", source="/test", time=datetime.now(UTC))
+    defined = handler_of(connects)
+    assert defined is not None
+    arrival = Arrival(event=event, role=Role.AUTHORITY, submission_id=event.id)
+    attempt = await make_attempt(defined, arrival, EventPublisher(MemoryBroker(), "/test"), CircuitGuard())
+    assert attempt.outcome(event.id).connections_uncaptured == (f"127.0.0.1:{server.port}",)
 
 
 @contextlib.contextmanager

@@ -102,11 +102,45 @@ def test_retries_children_and_schedules_are_seen() -> None:
         ((), Safety.PURE),
         ((Effect(kind="http", key="GET http://shop/orders/1"),), Safety.PURE),
         ((Effect(kind="http", key="POST http://shop/orders/1"),), Safety.SANDBOXED),
-        ((Effect(kind="sql", key="orders id=1"),), Safety.SANDBOXED),
+        ((Effect(kind="sql", key="INSERT orders id=1"),), Safety.SANDBOXED),
+        ((Effect(kind="sql", key="UPDATE orders id=1"),), Safety.SANDBOXED),
+        ((Effect(kind="object", key="COPY s3://media/a"),), Safety.SANDBOXED),
+        ((Effect(kind="sqs", key="SendMessage sqs"),), Safety.SANDBOXED),
+        ((Effect(kind="http", key="PUT http://shop/orders/1"), Effect(kind="cache", key="SET cart:1")), Safety.IDEMPOTENT),
+        ((Effect(kind="object", key="PUT s3://media/a"), Effect(kind="sql", key="DELETE orders id=1")), Safety.IDEMPOTENT),
+        ((Effect(kind="cache", key="SET cart:1"), Effect(kind="cache", key="INCRBY count")), Safety.SANDBOXED),
+        ((Effect(kind="ledger", key="SET cart:1"),), Safety.SANDBOXED),
     ],
 )
 def test_the_safety_class_follows_from_the_effects(effects: tuple[Effect, ...], safety: Safety) -> None:
     assert examined(a_view(*effects)).safety is safety
+
+
+@pytest.mark.parametrize(
+    ("effect", "asks"),
+    [
+        (Effect(kind="object", key="PUT s3://media/a"), False),
+        (Effect(kind="file", key="WRITE /srv/a"), False),
+        (Effect(kind="dynamodb", key="PutItem dynamodb"), False),
+        (Effect(kind="ledger", key="book 7"), True),
+    ],
+)
+def test_only_effects_nobody_captures_are_left_to_the_task_to_hold_back(effect: Effect, asks: bool) -> None:
+    assert ("effect()" in examined(a_view(effect)).safety_because) is asks
+
+
+def test_a_task_that_goes_past_the_captures_is_not_taken_for_pure() -> None:
+    readiness = examined(*[a_view()] * 30, *[a_view(connections_uncaptured=("db.shop:3306",))] * 2)
+    assert readiness.safety is Safety.UNSAFE
+    assert "db.shop:3306" in readiness.safety_because
+    told = finding(readiness, "connections")
+    assert told.level is Level.WATCH
+    assert "db.shop:3306 in 2 of 32 runs" in told.seen
+    assert "DUALRUN_SHADOW_ALLOW" in told.do
+
+
+def test_pure_says_what_it_rests_on() -> None:
+    assert "drivers in C" in examined(a_view()).safety_because
 
 
 def test_effects_that_were_not_kept_allow_no_class() -> None:
