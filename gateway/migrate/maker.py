@@ -182,7 +182,7 @@ class Makers:
             if isinstance(option.value, ast.Name) and option.value.id in parameters and option.place.module is where.module:
                 passed_on.setdefault(option.value.id, set()).add(name)
         return Maker(
-            {name: option for name, option in options.items() if name != "**"},
+            _without(options, parameters),
             full,
             fixed=node.args.kwarg is None and not forwarded,
             consumed=frozenset(parameters - forwarded),
@@ -232,6 +232,19 @@ class Makers:
             if (maker := self.maker_of(decorator, inside, depth + 1)) is not None:
                 return maker
         return self._returned(inner, inside.inside(inner), depth + 1, made) if depth < _MAX_WRAPPERS else None
+
+
+def _without(options: Options, parameters: set[str]) -> Options:
+    """Options, without mappings that a caller gives: what is in those is known where it is called."""
+    if (unread := options.get(UNREAD)) is None:
+        return options
+    written = unread.value.values if isinstance(unread.value, ast.Dict) and not any(unread.value.keys) else [unread.value]
+    left = [value for value in written if not (isinstance(value, ast.Name) and value.id in parameters)]
+    kept = {name: option for name, option in options.items() if name != UNREAD}
+    if not left:
+        return kept
+    value = left[0] if len(left) == 1 else ast.Dict([None] * len(left), left)
+    return {**kept, UNREAD: Option(value, unread.place)}
 
 
 def _same_name(function: ast.expr, node: FunctionNode) -> bool:

@@ -103,3 +103,19 @@ def test_arguments_of_automatic_retries_are_taken_one_by_one(tmp_path: Path, key
     (module,) = plan_files(read_path(tmp_path), source="proj").modules
     assert f"max_attempts={attempts}" in module.text
     assert [decision.text[: len(begin)] for decision, begin in zip(module.decisions, said, strict=True)] == said
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ("**settings.OPTS, **options", {"**": "settings.OPTS", "queue": "slow"}),
+        ("**{**MORE, **options}", {"max_retries": 7, "queue": "slow"}),
+        ("**options", {"queue": "slow"}),
+    ],
+)
+def test_what_a_decorator_of_the_projects_adds_unread_is_not_lost(tmp_path: Path, given: str, options: dict[str, object]) -> None:
+    source = f"{MAPPINGS}\ndef job(**options): return shared_task({given})\n@job(queue='slow')\ndef t(): pass\n"
+    (tmp_path / "proj.py").write_text(source, encoding="utf-8")
+    (module,) = plan_files(read_path(tmp_path), source="proj").modules
+    assert module.source.task.options == options
+    assert ("the source does not say which options" in module.text) is ("**" in options)
