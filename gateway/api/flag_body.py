@@ -11,8 +11,8 @@ from dualrun.contracts import Mode, Safety
 from gateway.api.gate_members import GateMembers, gate_from
 from gateway.core.errors import FieldError, FlagRejected
 from gateway.core.evidence_note import FlagEvidence
-from gateway.core.flags import HASH_VERSION, SHADOW_DELAY_MAX_S, Flag, share_of
-from gateway.core.gate_settings import OnWorkerLoss
+from gateway.core.flags import HASH_VERSION, SHADOW_DELAY_MAX_S, Flag, FlagSnapshot, share_of
+from gateway.core.gate_settings import Gate, OnWorkerLoss
 from gateway.core.targeting import Condition, Rule
 
 __all__ = ["ChangeMade", "EvidenceSeen", "FlagBody", "FlagMembers", "FlagsBody", "RuleMembers", "evidence_of", "flag_of", "flags_of"]
@@ -24,6 +24,7 @@ _CohortPath = Annotated[
 ]
 _ShadowDelay = Annotated[int, msgspec.Meta(ge=0, le=SHADOW_DELAY_MAX_S, description="Seconds a shadow starts later than it could.")]
 _Force = Annotated[bool, msgspec.Meta(description="Go forward past a gate without evidence; `reason` is then required.")]
+_Held = Annotated[bool, msgspec.Meta(description="Nobody takes the next step until it is released; left out: as it is.")]
 _Author = Annotated[str, msgspec.Meta(max_length=200)]
 _Reason = Annotated[str, msgspec.Meta(max_length=1000)]
 _Source = Annotated[Literal["api", "cli", "console"], msgspec.Meta(description="What the change was made through.")]
@@ -58,17 +59,18 @@ class RuleMembers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class FlagMembers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole flag; a member left out has its default."""
+    """A whole flag. A member left out has its default; but gate, hold and safety class stay, and null takes the first two away."""
 
     mode: Mode
     events_percent: _Percent = 0
     shadow_percent: _Percent = 0
     control_percent: _Percent = 0
-    safety: Safety = Safety.UNSAFE
+    safety: Annotated[Safety, msgspec.Meta(description="Left out: as declared before, else unsafe.")] | msgspec.UnsetType = msgspec.UNSET
     salt: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     hash_version: int = HASH_VERSION
-    gate: GateMembers | None = None
-    held: Annotated[bool, msgspec.Meta(description="Nobody takes the next step until it is released.")] = False
+    # What guards a task must not go because somebody wrote a body without it; and its gate may rest on its safety class.
+    gate: Annotated[GateMembers | None, msgspec.Meta(description="Left out: as it is; null: none.")] | msgspec.UnsetType = msgspec.UNSET
+    held: _Held | None | msgspec.UnsetType = msgspec.UNSET
     on_worker_loss: OnWorkerLoss = OnWorkerLoss.ALERT
     cohort_path: _CohortPath = ""
     shadow_delay_s: _ShadowDelay = 0
@@ -76,7 +78,7 @@ class FlagMembers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class FlagBody(FlagMembers, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole flag; a member left out has its default."""
+    """A whole flag. A member left out has its default; but gate, hold and safety class stay, and null takes the first two away."""
 
     # As `ChangeMade`: a struct cannot have two bases with members.
     author: _Author = "api"
@@ -100,19 +102,23 @@ def evidence_of(seen: EvidenceSeen | None) -> FlagEvidence | None:
     return FlagEvidence(report=seen.report, n=seen.n, mismatches=seen.mismatches, mismatch_at_most_percent=seen.mismatch_at_most_percent)
 
 
-def flag_of(task: str, members: FlagMembers, at: str = "") -> Flag:
-    """The flag a body asks for; `at` is where in the body it stands. Raises `FlagRejected` for a percentage finer than 0.001."""
+def flag_of(task: str, members: FlagMembers, present: Flag | None, at: str = "") -> Flag:
+    """The flag a body asks for, where `present` is in force; `at` is where in the body it stands.
+
+    Raises `FlagRejected` for a percentage finer than 0.001, and for a step that is none.
+    """
+    kept = present or Flag(task=task)
     return Flag(
         task=task,
         mode=members.mode,
         events_share=_share(f"{at}/events_percent", members.events_percent),
         shadow_share=_share(f"{at}/shadow_percent", members.shadow_percent),
         control_share=_share(f"{at}/control_percent", members.control_percent),
-        safety=members.safety,
+        safety=kept.safety if members.safety is msgspec.UNSET else members.safety,
         salt=members.salt,
         hash_version=members.hash_version,
-        gate=gate_from(members.gate, f"{at}/gate") if members.gate is not None else None,
-        held=members.held,
+        gate=kept.gate if members.gate is msgspec.UNSET else _gate(members.gate, f"{at}/gate"),
+        held=kept.held if members.held is msgspec.UNSET else bool(members.held),
         on_worker_loss=members.on_worker_loss,
         cohort_path=members.cohort_path,
         shadow_delay_s=members.shadow_delay_s,
@@ -120,9 +126,13 @@ def flag_of(task: str, members: FlagMembers, at: str = "") -> Flag:
     )
 
 
-def flags_of(members: Mapping[str, FlagMembers]) -> Mapping[str, Flag]:
+def flags_of(members: Mapping[str, FlagMembers], present: FlagSnapshot) -> Mapping[str, Flag]:
     """As `flag_of` for each, in a body's member `flags`."""
-    return {task: flag_of(task, wanted, f"/flags/{task}") for task, wanted in members.items()}
+    return {task: flag_of(task, wanted, present.flag_for(task), f"/flags/{task}") for task, wanted in members.items()}
+
+
+def _gate(members: GateMembers | None, at: str) -> Gate | None:
+    return None if members is None else gate_from(members, at)
 
 
 def _rule(at: str, members: RuleMembers) -> Rule:

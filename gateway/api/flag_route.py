@@ -60,6 +60,7 @@ async def read_one(request: Request, task: str) -> Response:
 async def set_one(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
     """Set the flag of a task, or of a glob of tasks, on every gateway. With `If-Match` it is refused when somebody else was first.
 
+    A member left out has its default; but gate, hold and safety class stay, and `null` takes the first two away.
     A flag that carries a gate is taken further by promotion; here with `force` and a reason, a step at a time. A rule that takes somebody
     further than the flag does goes by the gate's evidence, or likewise. Where the change takes cohort keys off a side, the answer counts
     the messages that waited there, as they are after `wait_s` seconds.
@@ -67,12 +68,14 @@ async def set_one(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
     services = services_of(request)
     body = decode(await read_body(request, services.settings.max_body_bytes), _decoder, services.settings.max_json_depth)
     check_task(task)
+    expected = _expected(request)
+    known = await services.change_flag.known(expected)
     snapshot = await services.change_flag.set(
-        flag_of(task, body),
+        flag_of(task, body, known.flag_for(task)),
         author=author_of(request, body.author),
         reason=body.reason,
         source=body.source,
-        expected_version=_expected(request),
+        expected_version=expected,
         evidence=evidence_of(body.evidence),
         force=body.force,
     )
@@ -89,8 +92,10 @@ async def set_all(request: Request, dry_run: _DryRun = False, wait_s: WaitS = 0.
     if "if-match" not in request.headers and not dry_run:
         hint = 'the ETag of the flags you read, such as "7"; * for whatever is in force'
         raise BadRequest(428, "if_match_required", f"If-Match: {hint}", [FieldError("/headers/If-Match", hint)])
-    flags, expected = flags_of(body.flags), _expected(request)
-    changes = changes_between(services.flags.snapshot.flags, flags)
+    expected = _expected(request)
+    present = services.flags.snapshot if dry_run else await services.change_flag.known(expected)
+    flags = flags_of(body.flags, present)
+    changes = changes_between(present.flags, flags)
     if dry_run:
         present = await services.change_flag.check_all(flags, reason=body.reason, force=body.force, expected_version=expected)
         return _answer(FlagsChangeView(version=present.version, changes=changes), present)

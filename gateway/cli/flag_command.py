@@ -76,8 +76,9 @@ def set_flag(
     rules: Annotated[
         Path | None, typer.Option(help="File with a list of targeting rules, as in the flags file.", exists=True, dir_okay=False)
     ] = None,
+    salt: Annotated[str | None, typer.Option(help="Another salt deals the cohorts again.")] = None,
     gate: Annotated[
-        Path | None, typer.Option(help="File with the members of a gate, as in the flags file.", exists=True, dir_okay=False)
+        str | None, typer.Option(help="File with the members of a gate, as in the flags file; `null` takes the gate away.")
     ] = None,
     on_worker_loss: Annotated[OnWorkerLoss | None, typer.Option(help="Once the side that answers has lost its last worker.")] = None,
     evidence: Annotated[str | None, typer.Option(help="What you looked at, such as a report's address; kept with the change.")] = None,
@@ -102,14 +103,21 @@ def set_flag(
         "cohort_path": cohort_path,
         "shadow_delay_s": shadow_delay_s,
         "rules": _yaml(rules, "--rules", []),
-        "gate": _yaml(gate, "--gate", None),
+        "salt": salt,
         "on_worker_loss": on_worker_loss,
         "evidence": {"report": evidence} if evidence is not None else None,
     }
-    present, version = _present(gateway, task)
-    body: dict[str, JsonValue] = {**present, **{name: value for name, value in changes.items() if value is not None}}
+    given: dict[str, JsonValue] = {name: value for name, value in changes.items() if value is not None}
+    if gate is not None:
+        given["gate"] = _gate(gate)
+    present, named, version = _present(gateway, task)
+    body: dict[str, JsonValue] = {**present, **given}
     body |= {"author": getpass.getuser(), "reason": reason, "source": "cli", "force": force}
     view = gateway.call("PUT", f"/v1/flags/{task}?wait_s={WAIT_S}", body=body, headers={"If-Match": version}).json()
+
+    if named not in (None, task):
+        # On stderr: what is on stdout is for programs, too.
+        typer.echo(f"{task} had the flag of {named}; from now on it has one of its own, and changes of {named} do not reach it", err=True)
 
     def told() -> None:
         print_members({name: value for name, value in view.items() if name != "in_flight"})
@@ -118,14 +126,26 @@ def set_flag(
     show(view, format, told)
 
 
-def _present(gateway: GatewayClient, task: str) -> tuple[dict[str, JsonValue], str]:
-    """The task's own flag (or a fresh one), and the version it was read at."""
+def _present(gateway: GatewayClient, task: str) -> tuple[dict[str, JsonValue], str | None, str]:
+    """What is in force for the task, the name of the flag that says so (None where none does), and the version it was read at."""
+    from gateway.core.flags import Flag, FlagSnapshot
+
     answer = gateway.call("GET", "/v1/flags")
-    own = answer.json()["flags"].get(task)
-    present: dict[str, JsonValue] = (
-        {name: value for name, value in own.items() if name not in _NOT_SET} if own else {"mode": Mode.LEGACY.value}
-    )
-    return present, answer.headers["ETag"]
+    flags, version = answer.json()["flags"], answer.headers["ETag"]
+    found = FlagSnapshot(version=0, flags={name: Flag(task=name) for name in flags}).flag_for(task)
+    if found is None:
+        return {"mode": Mode.LEGACY.value}, None, version
+    return {name: value for name, value in flags[found.task].items() if name not in _NOT_SET}, found.task, version
+
+
+def _gate(given: str) -> JsonValue:
+    """The gate a file holds; None for `null`, which takes the gate away."""
+    if given == "null":
+        return None
+    file = Path(given)
+    if not file.is_file():
+        raise typer.BadParameter(f"{given!r} is no file; `null` takes the gate away", param_hint="--gate")
+    return _yaml(file, "--gate", None)
 
 
 def _yaml(file: Path | None, option: str, empty: JsonValue) -> JsonValue:

@@ -97,7 +97,7 @@ def export(
 
     view = gateway.read("/v1/flags" if version is None else f"/v1/flags/history/{version}")
     members = {task: msgspec.convert(_members(flag), FlagMembers) for task, flag in view["flags"].items()}
-    text = dump_flags({task: flag_of(task, given) for task, given in members.items()})
+    text = dump_flags({task: flag_of(task, given, None) for task, given in members.items()})
     if format is FileFormat.JSON:
         text = _as_json(text)
     if output is None:

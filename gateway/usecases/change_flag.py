@@ -42,7 +42,7 @@ class ChangeFlag:
         `AdmitForward` raises), `StoreUnavailable`.
         """
         flag.check()
-        known = self._flags.snapshot if expected_version is None else await self._at(expected_version)
+        known = await self.known(expected_version)
         seen = await self._admit(known, known.with_flag(flag), force=force, reason=reason)
         present = known
         for attempt in range(_ATTEMPTS):
@@ -76,7 +76,7 @@ class ChangeFlag:
     ) -> FlagSnapshot:
         """Make these all the flags there are. Raises as `check_all`."""
         for attempt in range(_ATTEMPTS):
-            checked = await self._at(expected_version) if expected_version is not None else await self._flags.latest()
+            checked = await self.known(expected_version) if expected_version is not None else await self._flags.latest()
             seen = await self._checked(checked, flags, reason=reason, force=force)
             try:
                 return await self._flags.replace(
@@ -103,10 +103,13 @@ class ChangeFlag:
                 raise pointing_below(exc, f"/flags/{task}") from exc
         return await self._admit(present, flags, force=force, reason=reason, at="/flags")
 
-    async def _at(self, version: int) -> FlagSnapshot:
-        """The version a caller has read, perhaps from a gateway that heard of it before this one."""
+    async def known(self, version: int | None) -> FlagSnapshot:
+        """The version a caller has read, perhaps from a gateway that heard of it before this one; without one, what is in force here.
+
+        Raises `FlagConflict` where there is no such version, `StoreUnavailable`.
+        """
         present = self._flags.snapshot
-        if present.version == version:
+        if version is None or present.version == version:
             return present
         try:
             return await version_kept(self._flags, version)

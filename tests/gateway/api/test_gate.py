@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import httpx
 import msgspec
+import pytest
 
 from dualrun.contracts import Announcement, Mode, Role, Side
 from tests.support.gateway_parts import TASK, MemoryGateway
@@ -104,6 +105,27 @@ async def test_a_gated_flag_goes_forward_by_promotion_alone_and_back_by_anything
     assert (forward.status_code, forward.json()["code"]) == (409, "step_refused")
     assert (await client.put(f"/v1/flags/{TASK}", json={**GATED, "shadow_percent": 5})).status_code == 200
     assert (await client.post(f"/v1/flags/{TASK}/rollback")).status_code == 200
+
+
+@pytest.mark.parametrize("own", [TASK, "order.*"])
+async def test_what_guards_a_task_stays_where_a_body_leaves_it_out_and_goes_by_null(client: httpx.AsyncClient, own: str) -> None:
+    body = {name: value for name, value in GATED.items() if name != "gate"}
+    await client.put(f"/v1/flags/{own}", json={**GATED, "held": True})
+    kept = (await client.put(f"/v1/flags/{TASK}", json=body)).json()
+    assert (kept["gate"]["steps"], kept["held"]) == (GATED["gate"]["steps"], True)  # type: ignore[index]
+    await client.put("/v1/flags", json={"flags": {TASK: body}}, headers={"If-Match": "*"})
+    kept = (await client.get(f"/v1/flags/{TASK}")).json()
+    assert (kept["gate"]["steps"], kept["held"]) == (GATED["gate"]["steps"], True)  # type: ignore[index]
+    gone = (await client.put(f"/v1/flags/{TASK}", json={**body, "gate": None, "held": None})).json()
+    assert (gone["gate"], gone["held"]) == (None, False)
+
+
+async def test_going_on_and_taking_the_gate_away_at_once_asks_as_the_gate_does(client: httpx.AsyncClient) -> None:
+    await client.put(f"/v1/flags/{TASK}", json=GATED)
+    for change in ({"mode": "events", "gate": None}, {"mode": "events"}):
+        answer = await client.put(f"/v1/flags/{TASK}", json=change)
+        assert (answer.status_code, answer.json()["code"]) == (409, "step_refused")
+    assert (await client.put(f"/v1/flags/{TASK}", json={"mode": "legacy"})).status_code == 200
 
 
 STAFF = {

@@ -58,6 +58,33 @@ def test_setting_a_flag_keeps_what_is_not_named(dualrun: Dualrun) -> None:
     assert TASK in dualrun("flags", "list").stdout
 
 
+def test_a_task_under_a_glob_starts_from_what_is_in_force_for_it_and_says_that_it_has_a_flag_of_its_own(
+    dualrun: Dualrun, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate.yaml"
+    gate.write_text("{steps: [shadow 100 %, events], soak_s: 7}", encoding="utf-8")
+    given = ("--safety", "pure", "--cohort-path", "args[1]", "--salt", "s", "--gate", str(gate), "--on-worker-loss", "rollback")
+    assert dualrun("flags", "set", "stock.*", *given).exit_code == 0
+    assert dualrun("flags", "hold", "stock.*").exit_code == 0
+    glob = json.loads(dualrun("flags", "get", "stock.count", "--format", "json").stdout)
+    ended = dualrun("flags", "set", "stock.count", "--shadow-delay-s", "5", "--format", "json")
+    assert "stock.count had the flag of stock.*; from now on it has one of its own" in " ".join(ended.stderr.split())
+    own = json.loads(dualrun("flags", "get", "stock.count", "--format", "json").stdout)
+    assert {name for name in own if own[name] != glob[name]} == {"task", "version", "shadow_delay_s"}
+    assert (own["held"], own["salt"], own["gate"]["soak_s"]) == (True, "s", 7)
+    assert dualrun("flags", "set", "stock.count", "--shadow-delay-s", "4").stderr == ""
+
+
+def test_a_gate_stays_unless_it_is_taken_away_by_name(dualrun: Dualrun, tmp_path: Path) -> None:
+    gate = tmp_path / "gate.yaml"
+    gate.write_text("{steps: [canary 1 %, events]}", encoding="utf-8")
+    assert dualrun("flags", "set", "order.gated", "--gate", str(gate)).exit_code == 0
+    kept = json.loads(dualrun("flags", "set", "order.gated", "--cohort-path", "args[0]", "--format", "json").stdout)
+    assert kept["gate"]["steps"] == ["canary 1 %", "events"]
+    assert "is no file" in dualrun("flags", "set", "order.gated", "--gate", str(tmp_path / "none.yaml")).output.replace("\n", " ")
+    assert json.loads(dualrun("flags", "set", "order.gated", "--gate", "null", "--format", "json").stdout)["gate"] is None
+
+
 def test_an_unsafe_shadow_is_refused_with_the_reason(dualrun: Dualrun) -> None:
     ended = dualrun("flags", "set", "order.other", "--mode", "shadow", "--shadow-percent", "100")
     assert ended.exit_code == 2
