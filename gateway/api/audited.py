@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl
@@ -18,6 +19,11 @@ __all__ = ["audit_entry", "keep_for_audit"]
 _KEPT = "audited_body"
 _LONGEST = 2_000
 _LONGEST_REASON = 1_000
+_LONGEST_FORM_BYTES = 400_000
+_MOST_CHOSEN = 2_000
+"""As many as a list of dead letters has to be ticked."""
+_LONGEST_CHOSEN = 200
+_WHO_AND_WHY = frozenset({"author", "reason", "note", "source"})
 _SECRET = frozenset({"token", "csrf", "password", "next"})
 
 
@@ -66,7 +72,22 @@ def _fields(scope: Scope) -> Mapping[str, object]:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return {}
         return {name: value for name, value in decoded.items() if name not in _SECRET}
-    return {name: value for name, value in parse_qsl(body[: 10 * _LONGEST].decode("utf-8", "replace")) if name not in _SECRET}
+    return _of_form(body[:_LONGEST_FORM_BYTES])
+
+
+def _of_form(body: bytes) -> Mapping[str, object]:
+    """Fields by name. One that is there many times is a tuple, with how many there were: the tuple has an end."""
+    given: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in parse_qsl(body.decode("utf-8", "replace")):
+        if name not in _SECRET:
+            given[name].append(value)
+    fields: dict[str, object] = {}
+    for name, values in given.items():
+        if len(values) == 1 or name in _WHO_AND_WHY:
+            fields[name] = values[-1]
+        else:
+            fields |= {f"{name}_count": len(values), name: tuple(value[:_LONGEST_CHOSEN] for value in values[:_MOST_CHOSEN])}
+    return fields
 
 
 def _said(fields: Mapping[str, object]) -> _Said:
@@ -77,6 +98,9 @@ def _said(fields: Mapping[str, object]) -> _Said:
 
 
 def _detail(fields: Mapping[str, object]) -> str:
-    told = {name: value for name, value in fields.items() if name not in {"author", "reason", "note", "source"}}
-    text = msgspec.json.encode(told).decode() if told else ""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"
+    told = {name: value for name, value in fields.items() if name not in _WHO_AND_WHY}
+    # What was chosen is bounded already, and comes first: nothing that was typed besides can push it out.
+    chosen = {name: value for name, value in told.items() if isinstance(value, tuple)}
+    longest = _LONGEST + len(msgspec.json.encode(chosen).decode())
+    text = msgspec.json.encode({**chosen, **told}).decode() if told else ""
+    return text if len(text) <= longest else f"{text[:longest]} ... ({len(text):,} characters)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Annotated
 
@@ -42,10 +42,15 @@ async def stream(request: Request, last_event_id: _Last = None, after: _After = 
         hint = "the `id:` of an event, or 0-0"
         raise BadRequest(422, "invalid_parameter", f"/{name}: {hint}", [FieldError(f"/{name}", hint)])
     position = given if given is not None else await notices.end()
-    return EventSourceResponse(_events(notices, position, frozenset(types or NoticeType)), headers={"Cache-Control": "no-store"})
+    still_admitted: Callable[[], bool] = request.scope.get("still_admitted", lambda: True)
+    return EventSourceResponse(
+        _events(notices, position, frozenset(types or NoticeType), still_admitted), headers={"Cache-Control": "no-store"}
+    )
 
 
-async def _events(notices: NoticeLog, position: str, types: frozenset[NoticeType]) -> AsyncIterator[bytes]:
+async def _events(
+    notices: NoticeLog, position: str, types: frozenset[NoticeType], still_admitted: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     # The position is told at once: who reconnects before anything happened goes on from here.
     yield format_sse_event(comment="connected", id=position, retry=_RETRY_MS)
     while True:
@@ -55,6 +60,9 @@ async def _events(notices: NoticeLog, position: str, types: frozenset[NoticeType
         except StoreUnavailable as exc:
             log.warning("event_stream_waits", extra={"reason": str(exc)})
             found = ()
+        # Nothing is told, and no stream kept, for a token that was revoked since or a session that has ended.
+        if not still_admitted():
+            return
         for logged in found:
             position = logged.position
             if logged.notice.type in types:

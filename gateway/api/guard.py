@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.access import Authenticator
 from gateway.api.audited import audit_entry
 from gateway.api.caller import ANYBODY
 from gateway.api.problem import BadRequest, response_of
@@ -71,6 +72,7 @@ class Guard:
         try:
             self._admit(access, target, scope)
             if access is not None and access.waits and (b"wait_s=" in scope["query_string"] or scope["path"] == _STREAM):
+                scope["still_admitted"] = partial(self._still_admits, access, target, scope)
                 with self._services().limits.waiting(scope.get("caller", ANYBODY)):
                     return await self._app(scope, receive, answer.send)
         except GatewayError as exc:
@@ -88,15 +90,10 @@ class Guard:
             _check_loopback(scope, headers)
             scope["caller"] = ANYBODY
             return
-        caller = None
-        if headers.authorization:
-            scheme, _, presented = headers.authorization.decode("latin-1").partition(" ")
-            caller = authenticator.by_token(presented.strip()) if scheme.lower() == "bearer" else None
-            if caller is None:
-                self._services().limits.failure_from(_address(scope))
-                raise Unauthenticated(f"this access token is none, was revoked or has expired: {HOW_TO_SHOW_A_TOKEN}")
-        elif (cookie := headers.cookie_named(SESSION_COOKIE)) is not None:
-            caller = authenticator.by_session(cookie)
+        caller = _known(authenticator, headers)
+        if caller is None and headers.authorization:
+            self._services().limits.failure_from(_address(scope))
+            raise Unauthenticated(f"this access token is none, was revoked or has expired: {HOW_TO_SHOW_A_TOKEN}")
         if caller is not None:
             scope["caller"] = caller
             if access is None or access.action not in _NEVER_TOO_FAST:
@@ -105,6 +102,11 @@ class Guard:
             raise self._unserved(scope, caller)
         if (refusal := access.refusal(target, caller)) is not None:
             raise refusal
+
+    def _still_admits(self, access: Access, target: str, scope: Scope) -> bool:
+        """Whether who was let in would be now: an answer that goes on and on outlives tokens and sessions."""
+        authenticator = self._services().authenticator
+        return authenticator is None or access.refusal(target, _known(authenticator, _Headers(scope))) is None
 
     def _unserved(self, scope: Scope, caller: Identity | None) -> GatewayError:
         if caller is None:
@@ -122,6 +124,15 @@ class Guard:
             if self._refusals is not None and (is_missing_page or is_person(scope)):
                 return self._refusals
         return response_of(error)
+
+
+def _known(authenticator: Authenticator, headers: _Headers) -> Identity | None:
+    """Whose token or session comes along; None is a stranger. A token that is none is not made good by a session."""
+    if headers.authorization:
+        scheme, _, presented = headers.authorization.decode("latin-1").partition(" ")
+        return authenticator.by_token(presented.strip()) if scheme.lower() == "bearer" else None
+    cookie = headers.cookie_named(SESSION_COOKIE)
+    return None if cookie is None else authenticator.by_session(cookie)
 
 
 def _address(scope: Scope) -> str:

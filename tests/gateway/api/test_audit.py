@@ -87,6 +87,22 @@ async def test_a_token_that_is_created_and_revoked_is_named_and_not_shown(both: 
     assert shown.rpartition("_")[2] not in json.dumps(entries)
 
 
+async def test_of_dead_letters_that_were_discarded_together_every_one_is_named() -> None:
+    async with guarded_gateway(access=AccessMode.OFF) as (_, client):
+        ids = [f"dualrun.events.shop/{n:036d}" for n in range(1_000)]
+        sent = {"letter": ids, "reason": ["", "out of date"], "more": "x" * 5_000}
+        await client.post("/console/dead-letters/discard", data=sent, headers=HERE)
+        entry = (await _recorded(client, 1, action="dead_letter.discard"))[0]
+        assert all(f'"{id_}"' in entry["detail"] for id_ in ids)
+        assert '"letter_count":1000' in entry["detail"]
+        assert entry["reason"] == "out of date"
+
+        # More than a page has to be ticked are counted, not kept.
+        await client.post("/console/dead-letters/discard", data={"letter": ["a/b"] * 9_000, "reason": "again"}, headers=HERE)
+        detail = json.loads((await _recorded(client, 2, action="dead_letter.discard"))[0]["detail"])
+        assert (detail["letter_count"], len(detail["letter"])) == (9_000, 2_000)
+
+
 async def test_a_rollback_in_the_console_says_why() -> None:
     async with guarded_gateway(access=AccessMode.OFF) as (_, client):
         await client.put(f"/v1/flags/{TASK}", json={"mode": "events", "author": "ann"})

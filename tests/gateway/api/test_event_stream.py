@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from gateway.api import event_stream_route
 from gateway.core.gate import GateAction, GateVerdict
+from tests.support.access import ADMIN_TOKEN, bearer
 from tests.support.gateway_parts import TASK
 from tests.support.gateway_server import GatewayServer, running_gateway
 
@@ -74,6 +76,22 @@ def test_who_comes_back_gets_what_was_missed_and_nothing_twice(gateway: GatewayS
         events = events_of(answer)
         missed = [next(events) for _ in range(2)]
     assert [event.data["id"] for event in missed] == ["flag-version-2", "flag-version-3"]
+
+
+@pytest.mark.parametrize("quiet", [True, False], ids=["while nothing happens", "before the next event"])
+def test_a_stream_ends_with_the_token_it_was_opened_with(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if quiet:
+        monkeypatch.setattr(event_stream_route, "_PING_S", 0.1)
+    with running_gateway(access="required", admin_token=ADMIN_TOKEN) as gateway:
+        administrator = httpx.Client(base_url=gateway.url, headers=bearer(ADMIN_TOKEN))
+        created = administrator.post("/v1/tokens", json={"name": "ann", "permissions": ["view"]}).raise_for_status().json()
+        with httpx.stream("GET", f"{gateway.url}/v1/events", headers=bearer(created["token"]), timeout=20) as answer:
+            lines = answer.iter_lines()
+            assert "connected" in next(lines)
+            administrator.delete(f"/v1/tokens/{created['id']}").raise_for_status()
+            if not quiet:
+                administrator.put(f"/v1/flags/{TASK}", json={"mode": "canary", "events_percent": 5}).raise_for_status()
+            assert not any(line.startswith("data:") for line in lines)  # and it ends
 
 
 def test_only_the_types_asked_for_are_sent(gateway: GatewayServer) -> None:
