@@ -24,6 +24,7 @@ from dualrun.contracts.topology import (
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
     retry_delays_of,
+    retry_within_of,
     safety_of,
 )
 from dualrun.inbox import claim_id, event_identity
@@ -47,6 +48,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """The service a submission is for; None for any."""
     attempt: int = 1
     retry_delays_s: tuple[float, ...] = ()
+    retry_within_s: tuple[float, ...] = ()
     eta: datetime | None = None
     not_before: datetime | None = None
     expires: datetime | None = None
@@ -102,6 +104,7 @@ def arrival_of(message: Message, lane: Role) -> Arrival:
         service=headers.get(HEADER_SERVICE),
         attempt=_number(headers.get(HEADER_ATTEMPT), HEADER_ATTEMPT, 1, least=1),
         retry_delays_s=retry_delays_of(headers.get(HEADER_RETRY_DELAYS)),
+        retry_within_s=retry_within_of(headers.get(HEADER_RETRY_DELAYS)),
         eta=_moment(headers.get(HEADER_ETA), HEADER_ETA),
         not_before=_moment(headers.get(HEADER_NOT_BEFORE), HEADER_NOT_BEFORE),
         expires=_moment(headers.get(HEADER_EXPIRES), HEADER_EXPIRES),

@@ -44,8 +44,11 @@ def waiting_queue(queue: str, step_s: float) -> Queue:
 class Ladder(Protocol):
     """Where messages wait until they are due."""
 
-    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int) -> None:
-        """Have the message come back to `queue` as that attempt, no sooner than in `delay_s`. Returns when that is certain."""
+    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int, at_most_s: float | None = None) -> None:
+        """Have the message come back to `queue` as that attempt, no sooner than in `delay_s`. Returns when that is certain.
+
+        `at_most_s`: jitter drew the delay from none to that.
+        """
         ...
 
     async def park(self, message: Message, queue: str, wait_s: float) -> None:
@@ -60,12 +63,12 @@ class RetryLadder:
         self._broker = broker
         self._declared: set[str] = set()
 
-    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int) -> None:
+    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int, at_most_s: float | None = None) -> None:
         """As `Ladder`; the delay is rounded up to a step."""
         headers = fresh_headers(message.headers)
         headers.pop(HEADER_NOT_BEFORE, None)
         headers[HEADER_ATTEMPT] = str(attempt)
-        headers[HEADER_RETRY_DELAYS] = retry_delays_with(headers.get(HEADER_RETRY_DELAYS), delay_s)
+        headers[HEADER_RETRY_DELAYS] = retry_delays_with(headers.get(HEADER_RETRY_DELAYS), delay_s, at_most_s)
         if delay_s > STEPS_S[-1]:
             headers[HEADER_NOT_BEFORE] = (datetime.now(UTC) + timedelta(seconds=delay_s)).isoformat()
         await self._publish(replace(message, headers=headers), queue, step_up_s(delay_s))

@@ -34,7 +34,7 @@ class _Again(Exception):
 class InPlace:
     """A `Ladder` on which nothing leaves: what is postponed waits where it is."""
 
-    async def postpone(self, message: Message, _queue: str, delay_s: float, attempt: int) -> None:
+    async def postpone(self, message: Message, _queue: str, delay_s: float, attempt: int, at_most_s: float | None = None) -> None:
         raise _Again(replace(message, headers={**message.headers, HEADER_ATTEMPT: str(attempt)}), delay_s)
 
     async def park(self, message: Message, _queue: str, wait_s: float) -> None:

@@ -120,8 +120,16 @@ class Policy:
             return self._delay_s(attempt) if error.delay_s is None else error.delay_s
         return self._delay_s(attempt) if isinstance(error, self.retry_on) else None
 
+    def jittered_within_s(self, attempt: int, error: BaseException | None) -> float | None:
+        """The most seconds jitter could have drawn for the delay after this attempt; None where it drew none."""
+        is_own = isinstance(error, Retry) and error.delay_s is not None
+        return self._whole_delay_s(attempt) if self.retry_jitter and not is_own else None
+
+    def _whole_delay_s(self, attempt: int) -> float:
+        return self.retry_delays_s[min(attempt, len(self.retry_delays_s)) - 1]
+
     def _delay_s(self, attempt: int) -> float:
-        delay_s = self.retry_delays_s[min(attempt, len(self.retry_delays_s)) - 1]
+        delay_s = self._whole_delay_s(attempt)
         return random.uniform(0.0, delay_s) if self.retry_jitter else delay_s  # noqa: S311 - no secret
 
 

@@ -120,7 +120,8 @@ class Settler:
         if delay_s is not None:
             told = {**_named(arrival), "attempt": arrival.attempt, "delay_s": delay_s, "error": type(error).__name__}
             log.info("event_retried", extra=told)
-            await self.ladder.postpone(delivery.message, delivery.queue, delay_s, arrival.attempt + 1)
+            within_s = handler.policy.jittered_within_s(arrival.attempt, error)
+            await self.ladder.postpone(delivery.message, delivery.queue, delay_s, arrival.attempt + 1, within_s)
             self.counts["retried"] += 1
             if self.desk is not None and ticket is not None:
                 await self.desk.pass_on(ticket, arrival.attempt + 1)

@@ -70,7 +70,7 @@ class _HeldTime:
         self._waiting: list[tuple[datetime, int, str, Message]] = []
         self._order = itertools.count()
 
-    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int) -> None:
+    async def postpone(self, message: Message, queue: str, delay_s: float, attempt: int, at_most_s: float | None = None) -> None:
         await self.park(replace(message, headers={**message.headers, HEADER_ATTEMPT: str(attempt)}), queue, delay_s)
 
     async def park(self, message: Message, queue: str, wait_s: float) -> None:

@@ -24,6 +24,7 @@ from dualrun.settings import WorkerSettings
 from legacy_celery.announcing import announcement_of
 from legacy_celery.ending import worker_name
 from legacy_celery.handing_over import HandingOver, RecallableRequest, give_back_by
+from legacy_celery.jitter import jittered_within_s
 from legacy_celery.outcome_sender import OutcomeSender
 from legacy_celery.recall_watch import RecallWatch, TakesBackWhatIsScheduled, Window
 from legacy_celery.run import Received, Runs
@@ -167,7 +168,7 @@ def _task_prerun(task_id: str, task: Task, **_: object) -> None:
 
 @_quietly
 def _before_task_publish(headers: dict[str, object], **_: object) -> None:
-    _runs.asks_for_another(headers)
+    _runs.asks_for_another(headers, jittered_within_s(headers))
 
 
 @_quietly

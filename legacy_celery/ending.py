@@ -116,6 +116,7 @@ def outcome_of(
         connections_uncaptured=connections_uncaptured,
         attempts=ticket.attempts,
         retry_delays_s=ticket.retry_delays_s,
+        retry_within_s=ticket.retry_within_s,
         queued_ms=queued_ms,
         elapsed_ms=elapsed_ms,
         started_at=started_at.astimezone(UTC),

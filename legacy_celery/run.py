@@ -85,14 +85,17 @@ class Runs:
         trace = _span(stack, ticket)
         self._running[task_id, threading.get_ident()] = _Run(ticket, stack, captured, trace, time.monotonic())
 
-    def asks_for_another(self, headers: dict[str, object]) -> None:
-        """Code in this thread is about to publish that message: if it is the run's own next attempt, it says how long that is to wait."""
+    def asks_for_another(self, headers: dict[str, object], at_most_s: float | None = None) -> None:
+        """Code in this thread is about to publish that message: if it is the run's own next attempt, it says how long that is to wait.
+
+        `at_most_s`: the wait was drawn by jitter, from none to that.
+        """
         run = self._running.get((str(headers.get("id")), threading.get_ident()))
         if run is None or not headers.get("retries"):
             return
         due_at = moment_of(headers.get("eta"))
         delay_s = 0.0 if due_at is None else (due_at - datetime.now(UTC)).total_seconds()
-        headers[HEADER_RETRY_DELAYS] = retry_delays_with(headers.get(HEADER_RETRY_DELAYS), delay_s)
+        headers[HEADER_RETRY_DELAYS] = retry_delays_with(headers.get(HEADER_RETRY_DELAYS), delay_s, at_most_s)
 
     def ended(self, task_id: str, celery_state: str | None, retval: object) -> None:
         """The body has run, and Celery has stored the result: that is part of the elapsed time."""

@@ -17,6 +17,7 @@ from dualrun.contracts.topology import (
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
     retry_delays_of,
+    retry_within_of,
     safety_of,
 )
 
@@ -38,6 +39,7 @@ class Ticket:
     """Of a shadow: the safety class it runs under. None where the message does not say."""
     attempts: int
     retry_delays_s: tuple[float, ...]
+    retry_within_s: tuple[float, ...]
     due_at: datetime | None
     """When it could have started at the earliest: its eta, else its submission. None where unknown, and for retries."""
 
@@ -59,6 +61,7 @@ def ticket_of(headers: Mapping[str, object]) -> Ticket | None:
         safety=safety_of(headers.get(HEADER_SAFETY)),
         attempts=retries + 1,
         retry_delays_s=retry_delays_of(headers.get(HEADER_RETRY_DELAYS)),
+        retry_within_s=retry_within_of(headers.get(HEADER_RETRY_DELAYS)),
         # Of a retry only the last delay is known, not how long the first attempt waited.
         due_at=None if retries else moment_of(headers.get("eta")) or moment_of(headers.get(HEADER_SUBMITTED_AT)),
     )

@@ -73,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag
     """1 means it ended at the first attempt."""
     retry_delays_s: tuple[float, ...] = ()
     """Seconds each further attempt was asked to wait, in order; fewer than `attempts - 1` where not all are known."""
+    retry_within_s: tuple[float, ...] = ()
+    """Where jitter drew any of these delays: the most each could have been."""
     queued_ms: float | None = None
     """From the submission (or its eta) to the start; None where either clock is unknown."""
     elapsed_ms: float

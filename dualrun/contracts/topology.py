@@ -38,6 +38,7 @@ __all__ = [
     "retry_delays_of",
     "retry_delays_with",
     "retry_queue",
+    "retry_within_of",
     "safety_of",
     "service_queue",
     "shadow_queue",
@@ -83,7 +84,8 @@ HEADER_RECALLED_BY = "dualrun-recalled-by"
 HEADER_ATTEMPT = "dualrun-attempt"
 """Which attempt this is, from 1. Absent means 1; set by the event runtime when it asks for another."""
 HEADER_RETRY_DELAYS = "dualrun-retry-delays"
-"""Seconds each further attempt so far was asked to wait, separated by commas. Set by whoever asks for one, on either side."""
+"""Seconds each further attempt so far was asked to wait, separated by commas; where jitter drew them, `0.7/4.0`: of at most so many. Set by
+whoever asks for one, on either side."""
 HEADER_STARTED = "dualrun-started"
 """Present on a message that was published again and that a worker may have started: no flag recalls it any more. As a delivery's own mark
 of having been delivered before, which a copy has not."""
@@ -111,9 +113,11 @@ def shadow_queue(service: str) -> str:
     return f"dualrun.shadow.{service}"
 
 
-def retry_delays_with(header: object, delay_s: float) -> str:
-    """The header's value after one more attempt was asked for, that many seconds away."""
-    return ",".join(map(str, (*retry_delays_of(header), round(max(0.0, delay_s), 3))))
+def retry_delays_with(header: object, delay_s: float, at_most_s: float | None = None) -> str:
+    """The header's value after one more attempt was asked for, that many seconds away; drawn from up to `at_most_s` where jitter did."""
+    before = str(header) if retry_delays_of(header) else ""
+    drawn = "" if at_most_s is None else f"/{round(at_most_s, 3)}"
+    return ",".join(filter(None, (before, f"{round(max(0.0, delay_s), 3)}{drawn}")))
 
 
 def retry_delays_of(header: object) -> tuple[float, ...]:
@@ -121,11 +125,25 @@ def retry_delays_of(header: object) -> tuple[float, ...]:
 
     Infinite times count as unreadable: JSON has none, and an outcome that bore one could not be read again.
     """
+    return tuple(delay_s for delay_s, _ in _delays_in(header))
+
+
+def retry_within_of(header: object) -> tuple[float, ...]:
+    """Of each of those delays, the most jitter could have made it, or the delay itself; nothing where jitter drew none of them."""
+    delays = _delays_in(header)
+    return tuple(at_most_s for _, at_most_s in delays) if any("/" in part for part in str(header).split(",")) else ()
+
+
+def _delays_in(header: object) -> tuple[tuple[float, float], ...]:
+    text = header.decode(errors="replace") if isinstance(header, bytes) else header
+    if not isinstance(text, str) or not text:
+        return ()
     try:
-        delays_s = tuple(float(part) for part in str(header).split(",")) if isinstance(header, (str, bytes)) and header else ()
+        parts = [part.partition("/") for part in text.split(",")]
+        delays = tuple((float(delay), float(at_most or delay)) for delay, _, at_most in parts)
     except ValueError:
         return ()
-    return delays_s if all(map(math.isfinite, delays_s)) else ()
+    return delays if all(math.isfinite(number) for pair in delays for number in pair) else ()
 
 
 def safety_of(header: object) -> Safety | None:

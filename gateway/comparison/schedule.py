@@ -38,12 +38,22 @@ def compare_schedules(authority: Outcome, shadow: Outcome, eta: datetime | None,
         if not _was_spared(authority, shadow):
             sink.add(DifferenceKind.ATTEMPTS, "/schedule/attempts", authority.attempts, shadow.attempts)
     elif len(authority.retry_delays_s) == len(shadow.retry_delays_s) == authority.attempts - 1:
-        for ours, theirs in zip(authority.retry_delays_s, shadow.retry_delays_s, strict=True):
+        for ours, theirs in zip(_delays_asked(authority), _delays_asked(shadow), strict=True):
             if abs(ours - theirs) > max(DELAY_ABSOLUTE_S, DELAY_RELATIVE * max(ours, theirs)):
                 sink.add(DifferenceKind.RETRY_DELAY, "/schedule/delays/[*]", ours, theirs)
     early = (None, None) if eta is None else (_early_s(authority, eta), _early_s(shadow, eta))
     if (early[0] is None) != (early[1] is None):
         sink.add(DifferenceKind.EARLY, "/schedule/eta", early[0], early[1])
+
+
+def _delays_asked(outcome: Outcome) -> tuple[float, ...]:
+    """The delays; where full jitter drew them, what it drew them from.
+
+    Two draws from 0 to 8 s say nothing of one another, and that both lie there would be true of a side without backoff as well. What they
+    were drawn from is the policy itself. Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, which
+    Celery's `retry_jitter` and the handlers' follow.
+    """
+    return outcome.retry_within_s if len(outcome.retry_within_s) == len(outcome.retry_delays_s) else outcome.retry_delays_s
 
 
 _NOT_REFUSED = frozenset({EffectKind.SQL, EffectKind.HTTP, EffectKind.CACHE, EffectKind.OBJECT, EffectKind.MESSAGE, EffectKind.FILE})

@@ -25,6 +25,19 @@ class OutOfStock(Exception):
     pass
 
 
+async def test_an_outcome_tells_what_jitter_drew_the_delays_of_its_retries_from(world: World) -> None:
+    @handler(world.task, max_attempts=3, retry_delay_s=(0.2, 0.4), retry_jitter=True, retry_on=(OutOfStock,))
+    async def flaky(ctx: Context) -> int:
+        if ctx.attempt < 3:
+            raise OutOfStock
+        return ctx.attempt
+
+    await world.start(flaky)
+    outcome = await world.outcome(await world.submit({}))
+    assert outcome.retry_within_s == (0.2, 0.4)
+    assert all(delay_s <= at_most_s for delay_s, at_most_s in zip(outcome.retry_delays_s, outcome.retry_within_s, strict=True))
+
+
 async def test_retry_asks_for_another_attempt(world: World) -> None:
     @handler(world.task, max_attempts=3)
     async def flaky(ctx: Context) -> int:

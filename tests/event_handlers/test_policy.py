@@ -48,6 +48,9 @@ def test_jitter_draws_from_the_whole_of_the_policys_delay_and_leaves_others_alon
     drawn = [policy.next_delay_s(attempt, OSError()) or 0.0 for _ in range(50)]
     assert 0.0 <= min(drawn) < whole_s / 2 < max(drawn) <= whole_s
     assert policy.next_delay_s(attempt, Retry(30.0)) == 30.0
+    assert policy.jittered_within_s(attempt, OSError()) == policy.jittered_within_s(attempt, Retry()) == whole_s
+    assert policy.jittered_within_s(attempt, Retry(30.0)) is None
+    assert Policy(max_attempts=9, retry_delays_s=delays_s, retry_on=(OSError,)).jittered_within_s(attempt, OSError()) is None
 
 
 @pytest.mark.parametrize("settings", [{"max_attempts": 0}, {"retry_delays_s": ()}, {"retry_delays_s": (1.0, -1.0)}, {"time_limit_s": 0.0}])

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dualrun.contracts import Effect, Failure, JsonValue, Outcome, Role, Side, SpanRecord, State
 from gateway.comparison import OrderedRule, SynonymRule, TaskRules, UnorderedRule, compare_outcomes
@@ -309,6 +311,24 @@ def test_a_shadow_that_was_answered_in_place_of_a_busy_outside_may_need_fewer_at
     held_back = effects(lambda all_: [msgspec.structs.replace(one, performed=False) for one in all_])
     for spared in (outcome(calls_unanswered=1)(first), outcome(calls_unknown=1)(first), held_back(first)):
         assert compare_outcomes(base(Role.AUTHORITY), spared, RULES) == (Verdict.EQUAL, ())
+
+
+@given(share=st.tuples(*[st.floats(0.0, 1.0)] * 4))
+def test_delays_that_jitter_drew_from_one_backoff_are_the_same_however_far_apart(share: tuple[float, ...]) -> None:
+    whole = (4.0, 8.0)
+
+    def drawn(role: Role, *shares: float, whole: tuple[float, ...] = whole) -> Outcome:
+        delays = tuple(part * of for part, of in zip(shares, whole, strict=True))
+        return outcome(attempts=3, retry_delays_s=delays, retry_within_s=whole)(an_outcome(role, 1))
+
+    ours = drawn(Role.AUTHORITY, *share[:2])
+    assert compare_outcomes(ours, drawn(Role.SHADOW, *share[2:]), RULES) == (Verdict.EQUAL, ())
+    plain = outcome(attempts=3, retry_delays_s=whole)(an_outcome(Role.SHADOW, 1))
+    assert compare_outcomes(ours, plain, RULES) == (Verdict.EQUAL, ())
+    constant = drawn(Role.SHADOW, *share[2:], whole=(4.0, 4.0))
+    assert [one.kind.value for one in compare_outcomes(ours, constant, RULES)[1]] == ["retry_delay"]
+    none = outcome(attempts=3, retry_delays_s=(0.0, 0.0))(an_outcome(Role.SHADOW, 1))
+    assert [one.kind.value for one in compare_outcomes(ours, none, RULES)[1]] == ["retry_delay"] * 2
 
 
 @pytest.mark.parametrize("attempts", [1, 9])
