@@ -82,8 +82,10 @@ def test_who_comes_back_gets_what_was_missed_and_nothing_twice(gateway: GatewayS
 def test_a_stream_ends_with_the_token_it_was_opened_with(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if quiet:
         monkeypatch.setattr(event_stream_route, "_PING_S", 0.1)
-    with running_gateway(access="required", admin_token=ADMIN_TOKEN) as gateway:
-        administrator = httpx.Client(base_url=gateway.url, headers=bearer(ADMIN_TOKEN))
+    with (
+        running_gateway(access="required", admin_token=ADMIN_TOKEN) as gateway,
+        httpx.Client(base_url=gateway.url, headers=bearer(ADMIN_TOKEN)) as administrator,
+    ):
         created = administrator.post("/v1/tokens", json={"name": "ann", "permissions": ["view"]}).raise_for_status().json()
         with httpx.stream("GET", f"{gateway.url}/v1/events", headers=bearer(created["token"]), timeout=20) as answer:
             lines = answer.iter_lines()
