@@ -40,7 +40,9 @@ _ATTRIBUTES_WORDS = """
     scheme netloc path query fragment hostname port __name__ __doc__
 """
 _ATTRIBUTES = frozenset(_ATTRIBUTES_WORDS.split())
-_MAX_DEPTH = 12
+_MAX_DEPTH = 60
+_MAX_ROUNDS = 20
+_MAX_ARGUMENTS = 50
 _MAX_RESULTS = 3
 
 
@@ -74,75 +76,103 @@ class Values:
         *,
         task: str | None = None,
         results: int = 0,
+        known: dict[tuple[str, int], Standing] | None = None,
     ) -> None:
         self._node = node
         self._inside = inside
         self._project = project
         self._given = given
         self._results = results
-        self._open: set[int] = set()
+        self._known: dict[tuple[str, int], Standing] = {} if known is None else known
+        self._levels: dict[str, Standing] = {}
+        self._contained: dict[str, Standing] = {}
         self._sources: dict[str, list[ast.expr | None]] = {}
+        self._contents: dict[str, list[ast.expr]] = {}
         self._parameters: dict[str, ast.arg] = {}
-        self._inner: dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda] = {}
+        self._inner: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         if node is not None:
             self._parameters = {parameter.arg: parameter for parameter in parameter_nodes(node.args) if parameter.arg != task}
             if task is not None:
                 self._sources[task] = [None]
-            for part in (inner for statement in node.body for inner in ast.walk(statement)):
-                self._note(part)
+            parts = [inner for statement in node.body for inner in ast.walk(statement)]
+            self._inner = {part.name: part for part in parts if isinstance(part, FunctionNode)}
+            calls = self._calls_of_inner(parts)
+            for part in parts:
+                self._note(part, calls)
+            self._settle()
 
     def is_local(self, name: str) -> bool:
         """Whether a name is the function's own."""
         return name in self._sources or name in self._parameters or name in self._inner
 
     def of(self, expression: ast.expr | None, depth: int = 0) -> Standing:
-        """The standing of a value."""
-        if expression is None or depth > _MAX_DEPTH:
-            return Standing.UNKNOWN
-        if id(expression) in self._open:
-            # It is made of itself too: what else it is made of decides.
-            return Standing.PLAIN
-        self._open.add(id(expression))
-        try:
-            return self._of(expression, depth + 1)
-        finally:
-            self._open.discard(id(expression))
+        """The standing of a value, and of what is in it."""
+        return Standing.UNKNOWN if expression is None or depth > _MAX_DEPTH else self._of(expression, depth + 1)
 
-    def makers(self, expression: ast.expr, depth: int = 0) -> Iterator[str]:
+    def of_owner(self, expression: ast.expr) -> Standing:
+        """The standing of a value, whatever has been put into it since it was made."""
+        if isinstance(expression, ast.Name) and self.is_local(expression.id):
+            return self._levels[expression.id]
+        return self.of(expression)
+
+    def makers(self, expression: ast.expr, seen: set[str] | None = None) -> Iterator[str]:
         """The full names of what a value was made by: `requests.Session` of `session`, and of `session.get(url).json`."""
-        if depth > _MAX_DEPTH or id(expression) in self._open:
-            return
-        self._open.add(id(expression))
-        match expression:
-            case ast.Call(func=function):
-                if (full := self._project.full_name(function, self._inside)) is not None:
-                    yield full
-                yield from self.makers(function, depth + 1)
-            case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.Await(value=value):
-                yield from self.makers(value, depth + 1)
-            case ast.Name(id=name) if name in self._sources:
-                for source in self._sources[name]:
-                    if source is not None:
-                        yield from self.makers(source, depth + 1)
-        self._open.discard(id(expression))
-        if dotted(expression) is not None and not self._is_own(expression):
-            yield from self._outside_makers(expression, depth)
+        seen = set() if seen is None else seen
+        waiting: list[ast.expr] = [expression]
+        while waiting:
+            match current := waiting.pop():
+                case ast.Call(func=function):
+                    if (full := self._project.full_name(function, self._inside)) is not None:
+                        yield full
+                    waiting.append(function)
+                case ast.Subscript(value=value) | ast.Await(value=value):
+                    waiting.append(value)
+                case ast.Name(id=name) if name in self._sources:
+                    waiting += [source for source in self._sources[name] if source is not None and name not in seen]
+                    seen.add(name)
+                case ast.Name() | ast.Attribute() if dotted(current) is not None and not self._is_own(current):
+                    yield from self._outside_makers(current, seen)
+                case ast.Attribute(value=value):
+                    waiting.append(value)
 
-    def _outside_makers(self, expression: ast.expr, depth: int) -> Iterator[str]:
+    def _outside_makers(self, expression: ast.expr, seen: set[str]) -> Iterator[str]:
         """What made a module's value, or the one it is a part of."""
         parts = (self._project.full_name(expression, self._inside) or "").split(".")
         for length in range(2, len(parts) + 1):
-            values, where = self._project.values(".".join(parts[:length]))
+            full = ".".join(parts[:length])
+            if full in seen or len(seen) > _MAX_DEPTH:
+                continue
+            seen.add(full)
+            values, where = self._project.values(full)
             outer = Values(None, where, self._project)
             for value in values:
-                if value is not expression and not isinstance(value, ast.Name):
-                    yield from outer.makers(value, depth + 1)
+                yield from outer.makers(value, seen)
 
-    def _note(self, part: ast.AST) -> None:
+    def _settle(self) -> None:
+        """Every name is taken for plain until one of its sources is not: names may be made of one another."""
+        names = {*self._sources, *self._parameters, *self._inner}
+        self._levels = dict.fromkeys(names, Standing.PLAIN)
+        self._contained = dict.fromkeys(names, Standing.PLAIN)
+        for _ in range(_MAX_ROUNDS):
+            before = (dict(self._levels), dict(self._contained))
+            for name in names:
+                found = [self.of(source) for source in self._sources.get(name, ())]
+                if (parameter := self._parameters.get(name)) is not None:
+                    found.append(self._argument(parameter))
+                self._levels[name] = min(found, default=Standing.PLAIN)
+                # What came as JSON and was put into something of the function's own stays what JSON has.
+                unknown = any(self.of(content) is Standing.UNKNOWN for content in self._contents.get(name, ()))
+                self._contained[name] = Standing.UNKNOWN if unknown else Standing.PLAIN
+            if before == (self._levels, self._contained):
+                return
+        self._levels = dict.fromkeys(names, Standing.UNKNOWN)
+
+    def _note(self, part: ast.AST, calls: dict[object, list[ast.expr]]) -> None:
         match part:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     self._bind(target, value)
+                    self._put(target, [value])
             case (
                 ast.AnnAssign(target=target, value=value)
                 | ast.NamedExpr(target=target, value=value)
@@ -158,25 +188,42 @@ class Values:
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 self._sources.setdefault(name, []).append(None)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                self._inner[name] = part
-                self._bind_inner(part)
+                self._bind_inner(part.args, calls.get(name))
             case ast.Lambda():
-                self._bind_inner(part)
+                self._bind_inner(part.args, calls.get(part))
+            case ast.Call(func=ast.Attribute(value=owner), args=arguments):
+                self._put(owner, [*arguments, *(keyword.value for keyword in part.keywords)])
 
     def _bind(self, target: ast.expr, value: ast.expr | None) -> None:
         for part in ast.walk(target):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
                 self._sources.setdefault(part.id, []).append(value)
 
-    def _bind_inner(self, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        """An inner function's parameters are what is given in the calls that name it, or are given it."""
-        assert self._node is not None
-        given: list[ast.expr | None] = []
-        for call in (part for part in ast.walk(self._node) if isinstance(part, ast.Call)):
+    def _put(self, owner: ast.expr, values: Iterable[ast.expr]) -> None:
+        """Values are put into what a name stands for, or into something in it."""
+        root = owner
+        while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
+            root = root.func if isinstance(root, ast.Call) else root.value
+        if isinstance(root, ast.Name):
+            self._contents.setdefault(root.id, []).extend(values)
+
+    def _calls_of_inner(self, parts: list[ast.AST]) -> dict[object, list[ast.expr]]:
+        """By inner function: what is given in the calls that name it, or are given it."""
+        calls: dict[object, list[ast.expr]] = {}
+        for call in (part for part in parts if isinstance(part, ast.Call)):
             arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
-            if any(_names(part, function) for part in [call.func, *arguments]):
-                given += [part for part in arguments if not _names(part, function)]
-        for parameter in parameter_nodes(function.args):
+            keys = [_key(part) for part in [call.func, *arguments]]
+            given = [part for part in arguments if _key(part) is None or _key(part) not in self._inner]
+            for key in keys:
+                if isinstance(key, ast.Lambda) or key in self._inner:
+                    calls.setdefault(key, []).extend(part for part in given[:_MAX_ARGUMENTS] if part is not key)
+                    if len(given) > _MAX_ARGUMENTS:
+                        calls[key].append(call)
+        return calls
+
+    def _bind_inner(self, parameters: ast.arguments, given: list[ast.expr] | None) -> None:
+        """An inner function's parameters are whatever it is called with; nobody knows of one that no call shows."""
+        for parameter in parameter_nodes(parameters):
             self._sources.setdefault(parameter.arg, []).extend(given or [None])
 
     def _is_own(self, expression: ast.expr) -> bool:
@@ -207,26 +254,26 @@ class Values:
 
     def _named(self, expression: ast.Name | ast.Attribute, depth: int) -> Standing:
         if isinstance(expression, ast.Name) and self.is_local(expression.id):
-            return self._local(expression.id, depth)
+            return min(self._levels[expression.id], self._contained[expression.id])
         full = None if self._is_own(expression) else self._project.full_name(expression, self._inside)
         if full is not None:
             if is_pure_name(full):
                 return Standing.PLAIN
             values, where = self._project.values(full)
-            if values and depth <= _MAX_DEPTH:
-                outer = Values(None, where, self._project)
-                return min(outer.of(value, depth) for value in values)
+            if values:
+                return self._module_value(full, values, where, depth)
         if isinstance(expression, ast.Attribute):
             return self.of(expression.value, depth) if expression.attr in _ATTRIBUTES else Standing.UNKNOWN
         return Standing.PLAIN if full is None and hasattr(builtins, expression.id) else Standing.UNKNOWN
 
-    def _local(self, name: str, depth: int) -> Standing:
-        found = [self.of(source, depth) for source in self._sources.get(name, ())]
-        if (parameter := self._parameters.get(name)) is not None:
-            found.append(self._argument(parameter))
-        if name in self._inner:
-            found.append(Standing.PLAIN)
-        return min(found)
+    def _module_value(self, full: str, values: list[ast.expr], where: Place, depth: int) -> Standing:
+        key = (full, -1)
+        if key not in self._known:
+            # Made of itself: nobody knows.
+            self._known[key] = Standing.UNKNOWN
+            outer = Values(None, where, self._project, known=self._known)
+            self._known[key] = min(outer.of(value, depth) for value in values)
+        return self._known[key]
 
     def _argument(self, parameter: ast.arg) -> Standing:
         if self._given is Standing.PAYLOAD and parameter.annotation is not None:
@@ -264,14 +311,7 @@ class Values:
         if full is not None and is_pure_name(full):
             return self._least(arguments, depth) if full.partition(".")[0] in _PASSING_ON else Standing.PLAIN
         if full is not None and (defined := self._project.definition(full)) is not None:
-            node, where = defined
-            if not isinstance(node, FunctionNode) or node.decorator_list or self._results >= _MAX_RESULTS:
-                return Standing.UNKNOWN
-            within = Values(node, where.inside(node), self._project, self._least(arguments, depth), results=self._results + 1)
-            return min(
-                (within.of(part.value) for part in own_nodes(node) if isinstance(part, ast.Return) and part.value is not None),
-                default=Standing.PLAIN,
-            )
+            return self._of_function(full, *defined, self._least(arguments, depth))
         if isinstance(function, ast.Name) and full is None and function.id in PURE_BUILTINS:
             if function.id in ("super", "type", "object", "vars"):
                 return Standing.UNKNOWN
@@ -282,8 +322,18 @@ class Values:
             return self._least([function.value, *kept], depth)
         return Standing.UNKNOWN
 
+    def _of_function(self, full: str, node: ast.AST, where: Place, given: Standing) -> Standing:
+        """What one of the project's functions gives."""
+        if not isinstance(node, FunctionNode) or node.decorator_list or self._results >= _MAX_RESULTS:
+            return Standing.UNKNOWN
+        key = (full, int(given))
+        if key not in self._known:
+            self._known[key] = Standing.UNKNOWN
+            within = Values(node, where.inside(node), self._project, given, results=self._results + 1, known=self._known)
+            returned = [part.value for part in own_nodes(node) if isinstance(part, ast.Return) and part.value is not None]
+            self._known[key] = min((within.of(value) for value in returned), default=Standing.PLAIN)
+        return self._known[key]
 
-def _names(expression: ast.expr, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
-    return expression is function or (
-        isinstance(expression, ast.Name) and isinstance(function, FunctionNode) and expression.id == function.name
-    )
+
+def _key(expression: ast.expr) -> object:
+    return expression.id if isinstance(expression, ast.Name) else expression if isinstance(expression, ast.Lambda) else None

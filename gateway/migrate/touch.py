@@ -193,7 +193,7 @@ class _Reading:
         """An item or attribute is set: of a value of the function's own that is nobody's business."""
         if self._is_state(owner):
             yield line, "global state", None, Standing.UNKNOWN
-        elif self._values.of(owner) is Standing.UNKNOWN:
+        elif self._values.of_owner(owner) is Standing.UNKNOWN:
             yield line, "unknown", None, Standing.UNKNOWN
 
     def _reference(self, part: ast.Name | ast.Attribute) -> Iterator[_Found]:
@@ -230,7 +230,7 @@ class _Reading:
             return False
         if function.attr in _OF_THE_TASK and isinstance(function.value, ast.Name) and function.value.id in self._tasks:
             return True
-        standing = self._values.of(function.value)
+        standing = self._values.of_owner(function.value)
         allowed = _PURE_METHODS - _CHANGING if standing is Standing.PAYLOAD else _PURE_METHODS
         return standing is not Standing.UNKNOWN and function.attr in allowed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ def plan_of(tmp_path: Path, function: str) -> Plan:
         ("def t(key): return clients.api.get(key)", "unsafe"),
         ("def t(key): return asked(clients.api)", "unsafe"),
         ("def t(key):\n    def inner(client): return client.get(key)\n    return inner(clients.api)", "unsafe"),
+        ("def t(key):\n    found = []\n    found.append(clients.api)\n    return [one.get(key) for one in found]", "unsafe"),
+        ("def t(key):\n    found = {}\n    found['a'] = clients.api\n    return found['a'].get(key)", "unsafe"),
         ("def t(value): state['value'] = value", "unsafe"),
         ("def t(value): state.update(value=value)", "unsafe"),
         ("def t(value): seen.append(value)", "unsafe"),
@@ -104,6 +107,8 @@ def test_a_decorator_below_counts_as_what_it_does(tmp_path: Path, decorator: str
         "def t(text): return json.loads(text).get('a')",
         "def t(text):\n    found = re.match('a', text)\n    return found.group(1) if found else NAMES.index('a')",
         "def t(x): logger.info('x %s', x)",
+        "def t(names):\n    text = ''\n    for name in names:\n        text = text + name.strip()\n    return text.upper()",
+        "def t(names):\n    found = {}\n    for name in names:\n        found.setdefault(name[0], []).append(name)\n    return found",
         "def t(at: datetime.datetime): return (datetime.datetime.max - at).total_seconds()",
         "def t(x): return float(os.environ.get('X', '1')) * x",
         "def t(x, error=None):\n    try:\n        return int(x)\n    except ValueError as exc:\n        return str(exc)",
@@ -113,3 +118,10 @@ def test_work_on_plain_values_is_pure(tmp_path: Path, function: str) -> None:
     plan = plan_of(tmp_path, f"@app.task(name='t')\n{function}\n")
     assert "t: {mode: legacy, safety: pure}" in plan.files["flags.yaml"], plan.modules[0].touches
     assert not plan.modules[0].in_thread
+
+
+def test_names_made_of_one_another_cost_no_more_than_they_are(tmp_path: Path) -> None:
+    lines = "".join(f"    a = a.strip() + b.strip()\n    b = [a, b, a, b]\n    c{n} = lambda x: (x, a, b)\n" for n in range(300))
+    started = time.monotonic()
+    plan_of(tmp_path, f"@app.task(name='t')\ndef t(a, b):\n{lines}    return a\n")
+    assert time.monotonic() - started < 20
