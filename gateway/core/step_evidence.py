@@ -56,6 +56,11 @@ class StepEvidence:
         return sum(self.verdicts.values())
 
     @property
+    def hidden(self) -> int:
+        """Pairs that are called the same because rules in force hide what differs: judged again when a rule changes."""
+        return self.verdicts.get(Verdict.IGNORED, 0)
+
+    @property
     def unpaired(self) -> int:
         return self.verdicts.get(Verdict.MISSING, 0) + self.verdicts.get(Verdict.LATE, 0)
 

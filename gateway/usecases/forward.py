@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from dualrun.contracts import Side
+from dualrun.contracts import Mode, Side
 from gateway.core.errors import FieldError, FlagHeld, FlagRejected, NotProven, NotServed, StepRefused, StoreUnavailable, pointing_below
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
@@ -13,9 +13,10 @@ from gateway.core.forward_move import ForwardMove, forward_moves
 from gateway.core.gate import CheckResult, GateAction
 from gateway.core.ports import Catalogue
 from gateway.core.stages import next_step, reachable, rule_step, step_of
+from gateway.core.step import Step
 from gateway.usecases.read_gate import GateReading, ReadGate
 
-__all__ = ["AdmitForward", "check_reason", "check_served", "held", "not_proven"]
+__all__ = ["AdmitForward", "check_nothing_hidden", "check_reason", "check_served", "held", "not_proven"]
 
 
 class AdmitForward:
@@ -113,6 +114,20 @@ def check_reason(reason: str) -> None:
     """Raises `FlagRejected` where nobody says why something goes on without evidence."""
     if not reason.strip():
         raise FlagRejected("/reason: going on without evidence needs a reason", [FieldError("/reason", "why, although it is not proven")])
+
+
+def check_nothing_hidden(reading: GateReading, step: Step) -> None:
+    """Raises `NotProven` where a task is to be left to events alone while rules still hide what events does differently.
+
+    Afterwards nobody compares any more, so what a rule allowed for the time being stays. Source: dual-run.md 4.4, after Scientist.
+    """
+    hidden = reading.evidence.hidden
+    if step.mode is Mode.EVENTS and hidden:
+        raise NotProven(
+            f"rules hide differences of {reading.task!r} in {hidden:,} pairs at {str(reading.step)!r} "
+            f"(`dualrun rules list {reading.task}`): mend the handler and take the rules out, or go on by force and say why they may stay",
+            [FieldError("/rules", f"hide differences in {hidden:,} pairs")],
+        )
 
 
 def check_served(catalogue: Catalogue, task: str, side: Side) -> None:

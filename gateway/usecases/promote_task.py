@@ -14,7 +14,7 @@ from gateway.core.gate import GateAction
 from gateway.core.ports import Catalogue, FlagStore
 from gateway.core.stages import reachable
 from gateway.core.step import Step
-from gateway.usecases.forward import check_reason, check_served, held, not_proven
+from gateway.usecases.forward import check_nothing_hidden, check_reason, check_served, held, not_proven
 from gateway.usecases.read_gate import GateReading, ReadGate
 
 __all__ = ["PromoteTask", "Promoted"]
@@ -53,6 +53,8 @@ class PromoteTask:
         if step.rank > reading.step.rank:
             if not force and reading.action is not GateAction.PROMOTE:
                 raise not_proven(reading)
+            if not force:
+                check_nothing_hidden(reading, step)
             check_served(self._catalogue, task, Side.EVENTS)
         flag = reading.at(step)
         flag.check()

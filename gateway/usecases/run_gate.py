@@ -135,4 +135,6 @@ def _why_not(reading: GateReading) -> str | None:
         return "people begin"
     if not gate.auto_promote:
         return "auto_promote: false"
+    if reading.next_step is not None and reading.next_step.mode is Mode.EVENTS and reading.evidence.hidden:
+        return "rules hide differences"
     return None if may_go_on_alone(gate, reading.evidence) else "more runs have to show it before the gate goes on alone"

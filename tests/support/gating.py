@@ -95,11 +95,13 @@ class Way:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
 
-    async def run(self, n: int, *, different: int = 0, missing: int = 0, failed: int = 0, version: int | None = None) -> None:
-        """n canary submissions on each side, and as many pairs: so many of them different or missing, so many failed on events."""
+    async def run(
+        self, n: int, *, different: int = 0, missing: int = 0, failed: int = 0, hidden: int = 0, version: int | None = None
+    ) -> None:
+        """n canary submissions on each side, and as many pairs: so many different, missing, hidden by a rule; so many failed on events."""
         at = self.flags.snapshot.version if version is None else version
         ids = [f"r{next(self._records)}" for _ in range(n)]
-        verdicts = [Verdict.DIFFERENT_VALUE] * different + [Verdict.MISSING] * missing
+        verdicts = [Verdict.DIFFERENT_VALUE] * different + [Verdict.MISSING] * missing + [Verdict.IGNORED] * hidden
         verdicts += [Verdict.EQUAL] * (n - len(verdicts))
         pairs = zip(ids, verdicts, strict=True)
         await self.ledger.store([replace(a_comparison(id_, verdict, task=TASK, shadow_ms=8.0), flag_version=at) for id_, verdict in pairs])

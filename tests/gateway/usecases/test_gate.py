@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from dualrun.contracts import Mode, Side
-from gateway.core.errors import FlagConflict, FlagsByFile, StoreUnavailable
+from gateway.core.errors import FlagConflict, FlagsByFile, NotProven, StoreUnavailable
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.gate import CheckName, CheckResult, GateAction, GateVerdict
-from gateway.core.gate_settings import OnFailure
+from gateway.core.gate_settings import Gate, OnFailure
 from gateway.core.step_evidence import StepEvidence
 from gateway.flags import MemoryFlagStore
 from gateway.flags.elsewhere import FlagsChangedElsewhere
@@ -232,3 +232,45 @@ async def test_without_the_ledger_nothing_is_known_and_nothing_is_done() -> None
     with pytest.raises(StoreUnavailable):
         await way.comparator().look()
     assert way.flags.snapshot == before
+
+
+async def _before_events(gate: Gate, *, hidden: int) -> Way:
+    """A task that has shown all it has to, and is one step away from being left to events."""
+    way = Way(gate=gate)
+    await way.stand("canary 50 %")
+    await way.run(3_000, hidden=hidden)
+    await way.deal({Side.EVENTS: 50, Side.LEGACY: 50})
+    way.wait(7_200)
+    return way
+
+
+async def test_nothing_is_left_to_events_while_a_rule_hides_what_differs_unless_somebody_says_why() -> None:
+    way = await _before_events(GATE, hidden=2)
+    with pytest.raises(NotProven, match=r"rules hide differences of 'shop[.]charge' in 2 pairs") as refused:
+        await way.promote.promote(TASK, to=None, force=False, author="ann", reason="", source="api")
+    assert [error.pointer for error in refused.value.errors] == ["/rules"]
+    assert _flag(way).mode is Mode.CANARY
+    await way.promote.promote(TASK, to=None, force=True, author="ann", reason="the new wording is wanted", source="api")
+    assert _flag(way).mode is Mode.EVENTS
+
+
+async def test_a_rule_that_hides_nothing_or_an_earlier_step_keeps_nobody() -> None:
+    way = await _before_events(GATE, hidden=0)
+    await way.promote.promote(TASK, to=None, force=False, author="ann", reason="", source="api")
+    assert _flag(way).mode is Mode.EVENTS
+    earlier = Way()
+    await earlier.stand("canary 10 %")
+    await earlier.run(600, hidden=600)
+    await earlier.deal({Side.EVENTS: 10, Side.LEGACY: 90})
+    earlier.wait(61)
+    await earlier.promote.promote(TASK, to=None, force=False, author="ann", reason="", source="api")
+    assert _flag(earlier).mode is Mode.CANARY
+
+
+@pytest.mark.parametrize(("hidden", "mode"), [(0, Mode.EVENTS), (1, Mode.CANARY)])
+async def test_the_gate_leaves_a_task_with_hidden_differences_to_a_person(hidden: int, mode: Mode) -> None:
+    way = await _before_events(replace(GATE, auto_promote=True), hidden=hidden)
+    gate = way.comparator()
+    await gate.look()
+    assert _flag(way).mode is mode
+    assert (gate.verdicts[TASK].why_not == "rules hide differences") is (hidden > 0)
