@@ -14,7 +14,7 @@ import msgspec
 
 from dualrun import effects
 from dualrun.breakers import BreakerBoard
-from dualrun.contracts import Effect, Failure, JsonValue, Outcome, Side, SpanRecord, State, typed_json
+from dualrun.contracts import Effect, Failure, GeneratedKey, JsonValue, Outcome, Side, SpanRecord, State, typed_json
 from dualrun.effects.answer_store import answers_dropped, keep, look_up
 from dualrun.effects.answers import Recording
 from dualrun.telemetry import execution_span
@@ -47,6 +47,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: BaseException | None
     effects: tuple[Effect, ...]
     effects_dropped: int
+    generated: tuple[GeneratedKey, ...]
     spans: tuple[SpanRecord, ...]
     spans_dropped: int
     answers_dropped: int
@@ -78,6 +79,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
             failure=failure,
             effects=self.effects,
             effects_dropped=self.effects_dropped,
+            generated=self.generated,
             spans=self.spans,
             spans_dropped=self.spans_dropped,
             answers_dropped=self.answers_dropped,
@@ -152,6 +154,7 @@ async def make_attempt(
         error=error,
         effects=run.effects if run is not None else (),
         effects_dropped=run.effects_dropped if run is not None else 0,
+        generated=run.generated_keys if run is not None else (),
         spans=trace.spans,
         spans_dropped=trace.dropped,
         answers_dropped=answers_dropped(run) if run is not None else 0,

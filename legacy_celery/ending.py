@@ -14,7 +14,7 @@ from celery import states
 from celery.exceptions import Reject
 from kombu.utils.json import dumps
 
-from dualrun.contracts import Effect, Failure, JsonValue, Outcome, Side, SpanRecord, State
+from dualrun.contracts import Effect, Failure, GeneratedKey, JsonValue, Outcome, Side, SpanRecord, State
 from legacy_celery.ticket import Ticket
 
 __all__ = ["STATES", "Ending", "ending_of", "failure_of", "outcome_of", "plain_value", "worker_name"]
@@ -86,6 +86,7 @@ def outcome_of(
     elapsed_ms: float = 0.0,
     effects: tuple[Effect, ...] = (),
     effects_dropped: int = 0,
+    generated: tuple[GeneratedKey, ...] = (),
     spans: tuple[SpanRecord, ...] = (),
     spans_dropped: int = 0,
     canvas: tuple[str, ...] = (),
@@ -107,6 +108,7 @@ def outcome_of(
         failure=ending.failure,
         effects=effects,
         effects_dropped=effects_dropped,
+        generated=generated,
         spans=spans,
         spans_dropped=spans_dropped,
         canvas=canvas,

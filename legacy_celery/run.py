@@ -167,6 +167,7 @@ def _outcome(run: _Run, ending: Ending, ended_at: datetime, elapsed_ms: float) -
         elapsed_ms=elapsed_ms,
         effects=run.execution.effects,
         effects_dropped=run.execution.effects_dropped,
+        generated=run.execution.generated_keys,
         spans=run.trace.spans if run.trace is not None else (),
         spans_dropped=run.trace.dropped if run.trace is not None else 0,
         canvas=tuple(sorted(run.execution.canvas)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dualrun.contracts.catalogue import Announcement, Parameter, ServedTask
 from dualrun.contracts.cloudevents import Event, NotAnEvent, event_from_message, headers_of
-from dualrun.contracts.effect import Effect, EffectKind
+from dualrun.contracts.effect import Effect, EffectKind, GeneratedKey
 from dualrun.contracts.outcome import Failure, Outcome, SpanRecord
 from dualrun.contracts.records import Record, UnreadableRecords, decode_records, encode_records, sort_records
 from dualrun.contracts.submission import Decision, Options, Redirected, Submission, SubmissionRecord, Work
@@ -18,6 +18,7 @@ __all__ = [
     "EffectKind",
     "Event",
     "Failure",
+    "GeneratedKey",
     "JsonObject",
     "JsonValue",
     "Mode",

@@ -6,7 +6,7 @@ import msgspec
 
 from dualrun.contracts.values import JsonValue
 
-__all__ = ["Effect", "EffectKind"]
+__all__ = ["Effect", "EffectKind", "GeneratedKey"]
 
 
 class EffectKind:
@@ -38,3 +38,12 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True where the run made calls of this kind and key from several threads or asyncio tasks: their order says nothing."""
     error: str | None = None
     """The kind of error the outside answered with; None when it went well."""
+
+
+class GeneratedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A number the database gave to a new row: another in every run, by the same name in each."""
+
+    name: str
+    """Table and place among its new rows: `orders#1`."""
+    value: str
+    """In decimal digits."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from dualrun.contracts.effect import Effect
+from dualrun.contracts.effect import Effect, GeneratedKey
 from dualrun.contracts.values import JsonObject, JsonValue
 from dualrun.contracts.words import Role, Side, State
 
@@ -56,6 +56,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag
     """The effects of the attempt that ended it."""
     effects_dropped: int = 0
     """Effects beyond the bound: counted, not kept."""
+    generated: tuple[GeneratedKey, ...] = ()
+    """Keys the database gave to rows of that attempt, the first of them: where the sides differ in one of the same name, they agree."""
     spans: tuple[SpanRecord, ...] = ()
     spans_dropped: int = 0
     answers_dropped: int = 0

@@ -9,18 +9,20 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token, copy_context
+from itertools import islice
 from types import TracebackType
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
-from dualrun.contracts import Effect, JsonValue, Role, Safety, Side
+from dualrun.contracts import Effect, GeneratedKey, JsonValue, Role, Safety, Side
 from dualrun.effects.answers import Recorder, Replay
 from dualrun.effects.note import Note, lane_here, sequenced
 
 __all__ = [
     "CONNECTIONS_MAX",
     "EFFECTS_MAX",
+    "GENERATED_MAX",
     "PAYLOAD_MAX_BYTES",
     "Execution",
     "Note",
@@ -39,6 +41,8 @@ R = TypeVar("R")
 
 EFFECTS_MAX = 1_000
 CONNECTIONS_MAX = 20
+GENERATED_MAX = 200
+"""Keys the database gave that an outcome tells."""
 PAYLOAD_MAX_BYTES = 64 * 1024
 
 
@@ -121,6 +125,14 @@ class Execution:
     def effects_dropped(self) -> int:
         """Effects beyond `EFFECTS_MAX`: counted, not kept."""
         return self._dropped
+
+    @property
+    def generated_keys(self) -> tuple[GeneratedKey, ...]:
+        """The numbers among the keys of its new rows, the first `GENERATED_MAX`. UUIDs need no name: both sides recognise them."""
+        if not self.generated:
+            return ()
+        numbers = ((name, value) for (_, value), name in list(self.generated.items()) if value.isascii() and value.isdigit())
+        return tuple(GeneratedKey(name=name, value=value) for name, value in islice(numbers, GENERATED_MAX))
 
     @property
     def answers_dropped(self) -> int:

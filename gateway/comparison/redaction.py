@@ -18,6 +18,7 @@ import msgspec
 
 from dualrun.contracts import Effect, JsonObject, JsonValue, Outcome, Role, SpanRecord, SubmissionRecord
 from gateway.comparison.bounds import MAX_DEPTH
+from gateway.comparison.generated_keys import with_secret_keys
 from gateway.comparison.marks import looks_like_uuid
 from gateway.comparison.paths import MEMBER, effect_path
 from gateway.comparison.rules import RedactionRules, TaskRules, path_pattern
@@ -99,13 +100,14 @@ class Redactor:
         if failure is not None:
             traceback = None if failure.traceback is None else self._text(failure.traceback, wanted)
             failure = msgspec.structs.replace(failure, message=self._text(failure.message, wanted), traceback=traceback)
-        return msgspec.structs.replace(
+        redacted = msgspec.structs.replace(
             outcome,
             value=self._redacted(outcome.value, "/value", of_value),
             failure=failure,
             effects=tuple(self._effect(effect, wanted) for effect in outcome.effects),
             spans=tuple(self._span(span, wanted) for span in outcome.spans),
         )
+        return self._told(redacted)
 
     def comparable(self, authority: Outcome, shadow: Outcome, rules: TaskRules) -> tuple[Outcome, Outcome]:
         """Both with values as the shadow's is kept, so that what was kept of one is not held against what was not of the other."""
@@ -113,7 +115,8 @@ class Redactor:
             return authority, shadow
         wanted = _wanted(rules.redaction)
         kept = [self._redacted(outcome.value, "/value", wanted) for outcome in (authority, shadow)]
-        return msgspec.structs.replace(authority, value=kept[0]), msgspec.structs.replace(shadow, value=kept[1])
+        ours, theirs = msgspec.structs.replace(authority, value=kept[0]), msgspec.structs.replace(shadow, value=kept[1])
+        return self._told(ours), self._told(theirs)
 
     def shown(self, outcome: Outcome) -> Outcome:
         """An outcome on record as people see it who are not its caller: the value without what has the name of a secret."""
@@ -135,6 +138,10 @@ class Redactor:
         samples = (self._member(sample, difference.path, name, wanted) for sample in (difference.authority, difference.shadow))
         authority, shadow = samples
         return replace(difference, authority=authority, shadow=shadow)
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        """With what stands in it for keys the database gave, so that they are still recognised."""
+        return msgspec.structs.replace(outcome, generated=with_secret_keys(outcome, self._secret)) if outcome.generated else outcome
 
     def _effect(self, effect: Effect, wanted: _Wanted) -> Effect:
         path = effect_path(effect.kind, effect.key)

@@ -12,6 +12,7 @@ from gateway.comparison.canonical import Likeness, Run, canonicalise, likeness
 from gateway.comparison.diff import Diff, encoded_alike
 from gateway.comparison.effects import Concurrent, compare_effects, effect_node
 from gateway.comparison.findings import EFFECTS, MAX_DIFFERENCES, Findings
+from gateway.comparison.generated_keys import with_keys_of
 from gateway.comparison.rules import NO_RULES, TaskRules
 from gateway.comparison.schedule import compare_schedules, same_schedule
 from gateway.comparison.traces import compare_traces
@@ -32,20 +33,23 @@ def compare_outcomes(
 
     `given` is what the submission was called with (its args and kwargs): an id or time from there is no invention of the run, so a
     side that has another one in its place differs. Samples in the differences are canonical: an id both sides made up is a
-    placeholder in them. Never raises on any JSON; what lies beyond the bounds gives a `truncated` difference.
+    placeholder in them, and of a key the database gave to a row the authority's is shown. Never raises on any JSON; what lies beyond
+    the bounds gives a `truncated` difference.
     Source of the order of verdicts: Scientist and Diffy, dual-run.md 4.4.
     """
     if State.REVOKED in (authority.state, shadow.state):
         return Verdict.CANCELLED, ()
-    ours, theirs = _tree(authority, shadow), _tree(shadow, authority)
+    ours, as_told = _tree(authority, shadow), _tree(shadow, authority)
+    theirs = with_keys_of(authority, shadow, ours, as_told)
+    renamed = theirs is not as_told
     runs = Run(authority.started_at, authority.ended_at), Run(shadow.started_at, shadow.ended_at)
     beside = _beside(authority, shadow, eta)
     if not beside and _states_agree(authority, shadow, rules):
         if encoded_alike(ours, theirs):
-            return Verdict.EQUAL, ()
+            return (Verdict.EQUAL_AFTER_NORMALISE if renamed else Verdict.EQUAL), ()
         quick = _quick_verdict(ours, theirs, runs, given)
         if quick is not None:
-            return quick, ()
+            return (Verdict.EQUAL_AFTER_NORMALISE if renamed else quick), ()
     today = max(authority.ended_at, shadow.ended_at).astimezone(UTC).date()
     unknown = _unknown_end(authority, shadow, Findings(rules, today), rules)
     if unknown is not None:
@@ -54,11 +58,11 @@ def compare_outcomes(
     _compare_all(authority, shadow, (ours, theirs), rules, literal)
     _tell(beside, literal)
     if literal.is_settled:
-        return _judged(literal, False)
+        return _judged(literal, renamed)
     try:
         canonical = canonicalise(ours, theirs, runs, given)
     except (BudgetSpent, RecursionError):
-        return _judged(literal, False)
+        return _judged(literal, renamed)
     findings = Findings(rules, today)
     _compare_all(authority, shadow, canonical, rules, findings)
     _tell(beside, findings)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from dualrun.contracts import Role, Side, State
+from dualrun.contracts import GeneratedKey, Role, Side, State
 from dualrun.contracts.topology import (
     HEADER_FLAG_VERSION,
     HEADER_RETRY_DELAYS,
     HEADER_SUBMITTED_AT,
     HEADER_TRACEPARENT,
 )
+from dualrun.effects import install
 from event_handlers import Context, current_context, handler
 from tests.event_handlers.conftest import World, any_handler
 
@@ -47,6 +51,22 @@ async def test_an_outcome_says_what_the_handler_did(world: World) -> None:
     assert 60_000 <= outcome.queued_ms < 75_000
     assert outcome.started_at <= outcome.ended_at
     assert outcome.spans[0].parent_id == "b7ad6b7169203331"
+
+
+async def test_an_outcome_tells_the_keys_the_database_gave(world: World, tmp_path: Path) -> None:
+    @handler(world.task)
+    async def create() -> int | None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
+            connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT)")
+            connection.execute("INSERT INTO orders VALUES (41, 'old')")
+            cursor = connection.execute("INSERT INTO orders (status) VALUES ('new')")
+            connection.commit()
+            return cursor.lastrowid
+
+    install()
+    await world.start(create)
+    outcome = await world.outcome(await world.submit({}))
+    assert (outcome.value, outcome.generated) == (42, (GeneratedKey(name="orders#1", value="42"),))
 
 
 class OutOfStock(Exception):

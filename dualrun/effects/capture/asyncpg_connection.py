@@ -137,7 +137,7 @@ class CapturedProtocol:
 
         await self._enter(run)
         steps = self._session.execute(
-            run, sql, rows, begins=lambda _: False, is_open=self._is_open, keys=lambda: _first_column(answers[-1])
+            run, sql, rows, begins=lambda _: False, is_open=self._is_open, keys=lambda statement: _key_column(answers[-1], statement.key_at)
         )
         await perform_async(steps, step)
         return answers[-1]
@@ -175,10 +175,12 @@ def _touched(answer: object) -> int:
     return _touched_by_status(answer[1]) if isinstance(answer, tuple) and len(answer) > 1 else -1
 
 
-def _first_column(answer: object) -> Sequence[object]:
+def _key_column(answer: object, at: int | None) -> Sequence[object]:
     """What RETURNING answered."""
+    if at is None:
+        return ()
     records = answer[0] if isinstance(answer, tuple) else answer if isinstance(answer, list) else ()
-    return [record[0] for record in records[:KEYS_MAX]]
+    return [record[at] for record in records[:KEYS_MAX]]
 
 
 def _touched_by_status(status: object) -> int:

@@ -136,7 +136,7 @@ class CapturedConnection(HeldConnection, extensions.connection):
             [plain(row) for row in rows],
             begins=lambda _: not self._dualrun_autocommit,
             is_open=self._dualrun_is_open,
-            keys=lambda: _first_column(cursor),
+            keys=lambda statement: _key_column(cursor, statement.key_at),
         )
         perform(steps, step)
 
@@ -193,13 +193,13 @@ def _connection(cursor: CapturedCursor) -> CapturedConnection:
     return cast("CapturedConnection", cursor.connection)
 
 
-def _first_column(cursor: Any) -> Sequence[object]:  # noqa: ANN401
+def _key_column(cursor: Any, at: int | None) -> Sequence[object]:  # noqa: ANN401
     """What RETURNING answered, left for the task to fetch."""
-    if cursor.description is None or cursor.name is not None:
+    if at is None or cursor.description is None or cursor.name is not None:
         return ()
     rows = extensions.cursor.fetchmany(cursor, KEYS_MAX)
     cursor.scroll(0, mode="absolute")
-    return [next(iter(row.values())) if isinstance(row, dict) else row[0] for row in rows]
+    return [(list(row.values()) if isinstance(row, dict) else row)[at] for row in rows]
 
 
 def _text(query: Any, connection: CapturedConnection) -> str:  # noqa: ANN401

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 from weakref import ref
 
-from dualrun.effects.capture.sql_session import KEYS_MAX, POSTGRES, SqlSession, Step, Steps
+from dualrun.effects.capture.sql_session import KEYS_MAX, POSTGRES, KeysOf, SqlSession, Step, Steps
 from dualrun.effects.capture.sql_statement import Statement, parse
 from dualrun.effects.capture.sql_write import plain
 from dualrun.effects.execution import Execution, current_execution
@@ -98,7 +98,7 @@ class _Captured:
         sql: str,
         rows: list[Any],
         task_step: Callable[[str], Generating],
-        keys: Callable[[], Sequence[object]] = tuple,
+        keys: KeysOf = lambda _: (),
     ) -> Generating:
         """Run a statement of the task's; `task_step` hands a text to the driver and gives the number of rows it touched."""
 
@@ -254,15 +254,17 @@ def _executing(original: Method, cursor: Any, query: Any, params: Any = None, **
             yield from original(cursor, sql, None, **options)
         return cursor.rowcount
 
-    yield from _captured(cursor.connection).execute(run, text, [plain(params)], task_step, lambda: _first_column(cursor))
+    yield from _captured(cursor.connection).execute(
+        run, text, [plain(params)], task_step, lambda statement: _key_column(cursor, statement.key_at)
+    )
 
 
-def _first_column(cursor: Any) -> Sequence[object]:  # noqa: ANN401
+def _key_column(cursor: Any, at: int | None) -> Sequence[object]:  # noqa: ANN401
     """What RETURNING answered, left for the task to fetch."""
     result = cursor.pgresult
-    if result is None or not result.nfields:
+    if result is None or at is None or at >= result.nfields:
         return ()
-    return [cursor._tx.load_row(row, tuple)[0] for row in range(min(result.ntuples, KEYS_MAX))]
+    return [cursor._tx.load_row(row, tuple)[at] for row in range(min(result.ntuples, KEYS_MAX))]
 
 
 def _executing_many(original: Method, cursor: Any, query: Any, params_seq: Any, returning: bool) -> Generating:  # noqa: ANN401

@@ -19,7 +19,7 @@ from dualrun.effects.capture.sql_write import Parameters
 from dualrun.effects.execution import Execution
 from dualrun.errors import ShadowRefused
 
-__all__ = ["KEYS_MAX", "POSTGRES", "SQLITE", "SqlDialect", "SqlSession", "Step", "Steps", "perform", "perform_async"]
+__all__ = ["KEYS_MAX", "POSTGRES", "SQLITE", "KeysOf", "SqlDialect", "SqlSession", "Step", "Steps", "perform", "perform_async"]
 
 KEYS_MAX = 1_000
 """Of so many rows inserted by one statement the generated keys are kept."""
@@ -37,6 +37,12 @@ class Step(NamedTuple):
 
 
 Steps: TypeAlias = Generator[Step, int, None]
+KeysOf: TypeAlias = Callable[[Statement], Sequence[object]]
+"""After an INSERT, the keys the database gave to its rows, as far as the driver has been told."""
+
+
+def _no_keys(_: Statement) -> Sequence[object]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +90,7 @@ class _Call:
     sql: str
     statements: Sequence[Statement]
     rows: Sequence[Parameters]
-    keys: Callable[[], Sequence[object]]
+    keys: KeysOf
 
 
 @dataclass(slots=True)
@@ -171,7 +177,7 @@ class SqlSession:
         *,
         begins: Callable[[Statement], bool],
         is_open: Callable[[], bool],
-        keys: Callable[[], Sequence[object]] = tuple,
+        keys: KeysOf = _no_keys,
     ) -> Steps:
         """One text of the task's.
 
@@ -311,7 +317,7 @@ class SqlSession:
         alone = len(call.rows) == len(call.statements) == 1
         for statement in call.statements:
             if statement.writes:
-                keys = call.keys() if alone and statement.verb == "INSERT" and "id" not in statement.columns else ()
+                keys = call.keys(statement) if alone and statement.makes_keys else ()
                 for parameters in call.rows:
                     transaction.wrote(call.run, statement, parameters, touched if alone else -1, keys)
             elif statement.savepoint is not None:

@@ -20,6 +20,8 @@ _DEFAULT_SCHEMAS = frozenset({"public", "main"})
 _SET_END = frozenset({"WHERE", "FROM", "RETURNING"})
 _WHERE_END = frozenset({"RETURNING", "ORDER", "LIMIT"})
 _VALUE_KINDS = frozenset({"parameter", "number", "text"})
+_KEYS = frozenset({"id", "pk", "uid", "rowid", "number"})
+_KEY_ENDS = ("_id", "_pk", "_key", "_no", "_nr", "_number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,8 @@ class Statement:
     where: tuple[tuple[str, Tokens], ...] = ()
     rest: Tokens = ()
     """What of the condition is no equality, or the body of what could not be read further."""
-    returning: tuple[str, ...] = ()
-    """The names of the columns a write answers with, as far as they are plain."""
+    key_at: int | None = None
+    """Of an INSERT with RETURNING: which column of the answer is the key the database gave to the row; None where none looks like one."""
     savepoint: str | None = None
     calls: frozenset[str] = frozenset()
     """The names of the functions it calls, wherever in it; and of what else stands before a parenthesis."""
@@ -46,6 +48,11 @@ class Statement:
     def writes(self) -> bool:
         """True where it changes the database."""
         return self.verb in _WRITES
+
+    @property
+    def makes_keys(self) -> bool:
+        """True where the database gives the new rows their keys. VALUES without columns are of all columns, the key's too."""
+        return self.verb == "INSERT" and "id" not in self.columns and (bool(self.columns) or not self.rows)
 
     @property
     def controls(self) -> bool:
@@ -107,21 +114,21 @@ def _insert(verb: str, body: Sequence[Token]) -> Statement:
     if body and body[0].word == "(":
         names, body = group(body)
         columns = tuple(part[-1].name for part in split(names, ",") if part)
-    returning = _returning(body)
+    key_at = _key_at(body, columns)
     if body and body[0].word == "SELECT":
-        return _insert_select(verb, table, columns, body, returning)
+        return _insert_select(verb, table, columns, body, key_at)
     if not body or body[0].word != "VALUES":
-        return Statement(verb=verb, table=table, columns=columns, rest=tuple(body), returning=returning)
-    return Statement(verb=verb, table=table, columns=columns, rows=_rows(body[1:]), returning=returning)
+        return Statement(verb=verb, table=table, columns=columns, rest=tuple(body), key_at=key_at)
+    return Statement(verb=verb, table=table, columns=columns, rows=_rows(body[1:]), key_at=key_at)
 
 
-def _insert_select(verb: str, table: str, columns: tuple[str, ...], body: Sequence[Token], returning: tuple[str, ...]) -> Statement:
+def _insert_select(verb: str, table: str, columns: tuple[str, ...], body: Sequence[Token], key_at: int | None) -> Statement:
     """The two ways in which ORMs insert many rows at once: SQLAlchemy's `SELECT p0, ... FROM (VALUES ...)`, Django's `UNNEST`."""
     chosen, source = split_once(body[1:], "FROM")
     if len(source) > 2 and source[0].word == "UNNEST":
         lists, _ = group(source[1:])
         return Statement(
-            verb=verb, table=table, columns=columns, lists=tuple(tuple(unwrapped(x)) for x in split(lists, ",")), returning=returning
+            verb=verb, table=table, columns=columns, lists=tuple(tuple(unwrapped(x)) for x in split(lists, ",")), key_at=key_at
         )
     if len(source) > 2 and source[0].text == "(" and source[1].word == "VALUES":
         values, alias = group(source)
@@ -131,8 +138,8 @@ def _insert_select(verb: str, table: str, columns: tuple[str, ...], body: Sequen
         if set(wanted) <= set(names):
             picked = [names.index(name) for name in wanted]
             rows = tuple(tuple(row[i] for i in picked if i < len(row)) for row in _rows(values[1:]))
-            return Statement(verb=verb, table=table, columns=columns, rows=rows, returning=returning)
-    return Statement(verb=verb, table=table, columns=columns, rest=tuple(body), returning=returning)
+            return Statement(verb=verb, table=table, columns=columns, rows=rows, key_at=key_at)
+    return Statement(verb=verb, table=table, columns=columns, rest=tuple(body), key_at=key_at)
 
 
 def _rows(body: Sequence[Token]) -> tuple[tuple[Tokens, ...], ...]:
@@ -154,13 +161,13 @@ def _update(body: Sequence[Token]) -> Statement:
     clause, body = until(body, _SET_END)
     changes = tuple((part[0].name, tuple(unwrapped(part[2:]))) for part in split(clause, ",") if len(part) > 2 and part[1].text == "=")
     where, rest = _conditions(body)
-    return Statement(verb="UPDATE", table=table, changes=changes, where=where, rest=rest, returning=_returning(body))
+    return Statement(verb="UPDATE", table=table, changes=changes, where=where, rest=rest)
 
 
 def _delete(body: Sequence[Token]) -> Statement:
     table, body = _table(body[1:] if body and body[0].word == "FROM" else body)
     where, rest = _conditions(body)
-    return Statement(verb="DELETE", table=table, where=where, rest=rest, returning=_returning(body))
+    return Statement(verb="DELETE", table=table, where=where, rest=rest)
 
 
 def _conditions(body: Sequence[Token]) -> tuple[tuple[tuple[str, Tokens], ...], Tokens]:
@@ -200,9 +207,16 @@ def _is_column(tokens: Tokens) -> bool:
     return len(tokens) % 2 == 1 and all(token.text == "." if i % 2 else token.kind in {"word", "quoted"} for i, token in enumerate(tokens))
 
 
-def _returning(body: Sequence[Token]) -> tuple[str, ...]:
+def _key_at(body: Sequence[Token], given: Sequence[str]) -> int | None:
+    """By its name, or as the first of all columns: what else a row is answered with (a total, a version) is no key."""
     _, clause = split_once(body, "RETURNING")
-    return tuple(part[-1].name for part in split(clause, ",") if part and part[-1].kind in {"word", "quoted"})
+    for at, part in enumerate(split(clause, ",")):
+        if part and part[-1].text == "*":
+            return at if "id" not in given else None
+        name = part[-1].name if _is_column(part) else ""
+        if (name in _KEYS or name.endswith(_KEY_ENDS)) and name not in given:
+            return at
+    return None
 
 
 def _table(body: Sequence[Token]) -> tuple[str, Sequence[Token]]:

@@ -156,7 +156,7 @@ class CapturedConnection(HeldConnection, sqlite3.Connection):
             [plain(parameters) for parameters in rows],
             begins=self._dualrun_begins,
             is_open=lambda: self.in_transaction,
-            keys=lambda: (cursor.lastrowid,) if cursor.rowcount == 1 else (),
+            keys=lambda _: (cursor.lastrowid,) if cursor.rowcount == 1 else (),
         )
         perform(steps, step)
 
