@@ -41,6 +41,7 @@ CAPTURES = {
     "concurrent.futures.thread": "thread_pool",
     "botocore.client": "botocore_client",
     "django.db.models.base": "django_model",
+    "http.client": "http_client_connection",
     "httpx": "httpx_client",
     "io": "files",
     "kombu.messaging": "kombu_producer",

@@ -18,7 +18,21 @@ from dualrun.effects.execution import current_execution
 from dualrun.effects.guard import is_declared, permitted
 from dualrun.telemetry import client_span
 
-__all__ = ["SAFE_METHODS", "OutgoingCall", "Response", "body_of", "carried", "key_of", "outgoing", "watched", "watched_below"]
+__all__ = [
+    "SAFE_METHODS",
+    "OutgoingCall",
+    "Response",
+    "answering",
+    "body_of",
+    "carried",
+    "key_of",
+    "noted",
+    "outgoing",
+    "response_to",
+    "sending",
+    "watched",
+    "watched_below",
+]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110, 9.2.1: they ask and do not change, so a shadow performs them too."""
@@ -51,7 +65,7 @@ class OutgoingCall:
     def __init__(self, asked: Asked, headers: dict[str, str]) -> None:
         self.perform = asked.perform
         self.headers = headers
-        self.response = _response_of(asked.answer)
+        self.response = response_to(asked)
         """The answer where the call is not to be performed: the authority's, or one without content."""
         self._note = asked.note
 
@@ -98,10 +112,16 @@ def outgoing(method: str, url: str, *, content_type: str, body: bytes | None) ->
 
     `body` None is one that can only be read by sending it.
     """
+    with sending(noted(method, url, content_type=content_type, body=body), method, url) as call:
+        yield call
+
+
+def noted(method: str, url: str, *, content_type: str, body: bytes | None) -> Asked:
+    """Note the call, as `outgoing` does, for one that is made in several steps."""
     run = current_execution()
     assert run is not None
     method = method.upper()
-    asked = ask(
+    return ask(
         run,
         EffectKind.HTTP,
         f"{method} {key_of(url)}",
@@ -109,15 +129,32 @@ def outgoing(method: str, url: str, *, content_type: str, body: bytes | None) ->
         reads=method in SAFE_METHODS,
         declared=run.shadow and _is_declared(url),
     )
+
+
+@contextmanager
+def sending(asked: Asked, method: str, url: str) -> Iterator[OutgoingCall]:
+    """The step in which it is sent, and its span."""
+    with answering(asked), client_span(_span_name(method.upper(), url)) as headers:
+        yield OutgoingCall(asked, headers)
+
+
+@contextmanager
+def answering(asked: Asked) -> Iterator[None]:
+    """Any step of a call that was noted. What is raised inside is noted as its error."""
     token = _inside.set(True)
     try:
-        with permitted(), client_span(_span_name(method, url)) as headers:
-            yield OutgoingCall(asked, headers)
+        with permitted():
+            yield
     except BaseException as exc:
         asked.note.failed(_error_kind(exc))
         raise
     finally:
         _inside.reset(token)
+
+
+def response_to(asked: Asked) -> Response:
+    """The answer where the call is not to be performed: the authority's, or one without content."""
+    return _response_of(asked.answer)
 
 
 def _response_of(answer: JsonValue) -> Response:

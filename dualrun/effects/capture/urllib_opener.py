@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 from urllib.response import addinfourl
 
-from dualrun.effects.answers import ANSWER_MAX_BYTES
-from dualrun.effects.capture.http_call import OutgoingCall, Response, carried, outgoing, watched
+from dualrun.effects.capture.http_call import Response, carried, outgoing, watched
+from dualrun.effects.capture.http_kept import keep_short
 
 __all__ = ["patch"]
 
@@ -46,21 +46,10 @@ def _captured(open_: Callable[..., object]) -> Callable[..., object]:
             with carried():
                 response = open_(self, request, None, *args, **kwargs)
             if call.recorded:
-                _keep(response, call)
+                keep_short(response, call)
             return response
 
     return captured
-
-
-def _keep(response: Any, call: OutgoingCall) -> None:  # noqa: ANN401 - of http.client, without types of its own for `fp`
-    """Read a short body now, and let the task read it from memory; of a longer one the task reads from the socket, past this."""
-    length = response.length
-    if length is None or length > ANSWER_MAX_BYTES or response.chunked or response.fp is None:
-        call.answered(response.status, response.headers.items(), lambda: b"" if length == 0 else None)
-        return
-    body = response.read()
-    response.fp, response.length = io.BufferedReader(io.BytesIO(body)), len(body)
-    call.answered(response.status, response.headers.items(), lambda: body)
 
 
 def _shadow_response(url: str, answer: Response) -> addinfourl:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import smtplib
 import socket
@@ -10,11 +11,14 @@ import subprocess
 import sys
 import threading
 import urllib.request
+import xmlrpc.client
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from xml.parsers.expat import ExpatError
 
 import httpx
 import psycopg
@@ -273,3 +277,57 @@ def test_a_pool_of_urllib3_an_authority_has_used_writes_nothing_for_a_shadow(by_
     assert [(one.key, one.payload) for one in authority.effects] == [(f"POST {web.url}/orders", {"body": "x"})]
     assert [(one.key, one.payload, one.performed) for one in shadow.effects] == [(f"POST {web.url}/orders", {"body": "x"}, False)]
     assert len(web.hits) == 1
+
+
+def by_request(connection: http.client.HTTPConnection) -> None:
+    connection.request("POST", "/orders", b"x")
+
+
+def by_steps(connection: http.client.HTTPConnection) -> None:
+    connection.putrequest("POST", "/orders")
+    connection.putheader("Content-Length", "1")
+    connection.endheaders()
+    connection.send(b"x")
+
+
+@pytest.mark.parametrize(("request_by", "body"), [(by_request, "x"), (by_steps, {"stream": True})])
+def test_a_connection_of_http_client_an_authority_has_used_writes_nothing_for_a_shadow(
+    request_by: Callable[[http.client.HTTPConnection], None], body: object, web: Web
+) -> None:
+    host, port = _address(web.url)
+    with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection:
+        statuses: list[int] = []
+        runs = [running(Role.AUTHORITY), running(), running(), running(Role.AUTHORITY)]
+        for run in runs:
+            with run:
+                request_by(connection)
+                response = connection.getresponse()
+                statuses.append(response.status)
+                response.read()
+    assert statuses == [201, 200, 200, 201]
+    assert [[(one.key, one.payload, one.performed) for one in run.effects] for run in runs] == [
+        [(f"POST {web.url}/orders", {"body": body}, not run.shadow)] for run in runs
+    ]
+    assert [hit.body for hit in web.hits] == [b"x", b"x"]
+    assert {run.connections_uncaptured for run in runs} == {()}
+
+
+def test_what_is_sent_to_http_client_past_its_requests_is_refused(web: Web) -> None:
+    host, port = _address(web.url)
+    with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection:
+        connection.connect()
+        with running(), pytest.raises(ShadowRefused):
+            connection.send(b"POST /raw HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
+    assert web.hits == []
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_xmlrpc_is_captured_as_the_http_it_is(role: Role, web: Web) -> None:
+    with (
+        running(role) as run,
+        xmlrpc.client.ServerProxy(web.url + "/rpc") as server,
+        pytest.raises((ExpatError, xmlrpc.client.ProtocolError)),
+    ):
+        server.book(7)
+    assert [effect.key for effect in run.effects] == [f"POST {web.url}/rpc"]
+    assert len(web.hits) == (role is Role.AUTHORITY)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import io
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 import httpx
@@ -103,6 +106,28 @@ async def by_aiohttp(url: str, call: Call) -> tuple[int, object, Mapping[str, st
         return response.status, await response.json() if body else None, response.headers
 
 
+async def by_http_client(url: str, call: Call) -> tuple[int, object, Mapping[str, str]]:
+    given = _urllib3_arguments(call)
+    body, headers = given.get("body"), given["headers"]
+    if "json" in given:
+        body, headers = json.dumps(given["json"]), {"content-type": "application/json"}
+    elif call.data is not None:
+        body, headers = urlencode(call.data), {"content-type": "application/x-www-form-urlencoded"}
+    elif call.file is not None:
+        body, content_type = urllib3.encode_multipart_formdata(given["fields"])
+        headers = {"content-type": content_type}
+    path = quote(_with_query("", call), safe="/?=&+%")
+
+    def send() -> tuple[int, bytes, Mapping[str, str]]:
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)) as connection:
+            connection.request(call.method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read(), dict(response.headers.items())
+
+    status, content, named = await asyncio.to_thread(send)
+    return status, json.loads(content) if content else None, named
+
+
 def _with_query(url: str, call: Call) -> str:
     return f"{url}{call.path}{'?' + urlencode(call.params) if call.params else ''}"
 
@@ -135,6 +160,7 @@ CLIENTS: dict[str, Client] = {
     "requests": by_requests,
     "urllib3": by_urllib3,
     "urllib3-pool": by_urllib3_pool,
+    "http.client": by_http_client,
     "httpx": by_httpx,
     "httpx-async": by_httpx_async,
     "aiohttp": by_aiohttp,
@@ -198,7 +224,7 @@ async def test_outside_an_execution_a_call_is_as_it_always_was(web: Web, client:
 async def test_a_refused_connection_is_raised_and_noted_alike(client: Client) -> None:
     with (
         execution(role=Role.AUTHORITY, side=Side.LEGACY, submission_id="s", task="t") as run,
-        pytest.raises((httpx.ConnectError, requests.ConnectionError, aiohttp.ClientConnectionError, urllib3.exceptions.HTTPError)),
+        pytest.raises((httpx.ConnectError, requests.ConnectionError, aiohttp.ClientConnectionError, urllib3.exceptions.HTTPError, OSError)),
     ):
         await client("http://127.0.0.1:1", Call())
     assert [(effect.error, effect.performed) for effect in run.effects] == [("ConnectionError", True)]

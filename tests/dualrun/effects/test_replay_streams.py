@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import shutil
 import urllib.request
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -104,6 +107,14 @@ def urllib_text(url: str) -> bytes:
         return "".join(TextIOWrapper(response)).encode()
 
 
+def http_client_read(url: str) -> bytes:
+    parts = urlsplit(url)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=5)) as connection:
+        connection.request("GET", parts.path)
+        response = connection.getresponse()
+        return response.read(5) + response.read1(3) + response.read()
+
+
 def urllib3_preloaded(url: str) -> bytes:
     with urllib3.PoolManager() as pool:
         return pool.request("GET", url).data
@@ -152,6 +163,7 @@ READ = [
     urllib_read,
     urllib_copied,
     urllib_text,
+    http_client_read,
     urllib3_preloaded,
     urllib3_chunks,
     urllib3_read,
