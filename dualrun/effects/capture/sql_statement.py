@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
+from dualrun.effects.capture.sql_clauses import Changes, assignments, conditions, conflict, key_at, with_parts
 from dualrun.effects.capture.sql_tokens import Token, Tokens, group, split, split_once, tokens_of, until, unwrapped
 
 __all__ = ["Statement", "parse", "statements_of"]
@@ -18,10 +19,8 @@ _WRITES = frozenset(
 _CONTROL = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _DEFAULT_SCHEMAS = frozenset({"public", "main"})
 _SET_END = frozenset({"WHERE", "FROM", "RETURNING"})
-_WHERE_END = frozenset({"RETURNING", "ORDER", "LIMIT"})
-_VALUE_KINDS = frozenset({"parameter", "number", "text"})
-_KEYS = frozenset({"id", "pk", "uid", "rowid", "number"})
-_KEY_ENDS = ("_id", "_pk", "_key", "_no", "_nr", "_number")
+_ANSWER = frozenset({"RETURNING"})
+_AFTER_WITH = frozenset({"SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE", "MERGE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +33,19 @@ class Statement:
     rows: tuple[tuple[Tokens, ...], ...] = ()
     lists: tuple[Tokens, ...] = ()
     """Of an INSERT from UNNEST: for each column the parameter that holds the values of all rows."""
-    changes: tuple[tuple[str, Tokens], ...] = ()
+    changes: Changes = ()
+    on_conflict: Changes | None = None
+    """Of an INSERT: what is set in a row that is there already, nothing where it is left as it is; None where nothing is said of it."""
+    on_conflict_where: Tokens = ()
     where: tuple[tuple[str, Tokens], ...] = ()
     rest: Tokens = ()
     """What of the condition is no equality, or the body of what could not be read further."""
     key_at: int | None = None
     """Of an INSERT with RETURNING: which column of the answer is the key the database gave to the row; None where none looks like one."""
+    within: tuple[Statement, ...] = ()
+    """The writes in its WITH, which come before it."""
+    counted: bool = True
+    """False where the rows the driver counts are not those it wrote: a write in the WITH of a SELECT."""
     savepoint: str | None = None
     calls: frozenset[str] = frozenset()
     """The names of the functions it calls, wherever in it; and of what else stands before a parenthesis."""
@@ -74,6 +80,8 @@ def parse(sql: str) -> Statement:
 
 
 def _statement(tokens: Tokens) -> Statement:
+    if tokens and tokens[0].word == "WITH":
+        return _with(tokens)
     verb = _verb(tokens)
     at = next((i for i, token in enumerate(tokens) if token.word == verb), 0)
     body = tokens[at + 1 :]
@@ -95,41 +103,59 @@ def _calls(tokens: Tokens) -> frozenset[str]:
 
 
 def _verb(tokens: Sequence[Token]) -> str:
-    """The first word; of a WITH, EXPLAIN excepted, the word that writes, wherever it stands: a CTE may write too."""
     first = tokens[0].word if tokens else ""
-    if first == "WITH":
-        return next((token.word for token in tokens if token.word in {"INSERT", "UPDATE", "DELETE", "MERGE"}), "SELECT")
     if first == "SELECT" and any(token.word == "INTO" for token in tokens):
         return "CREATE"
     return {"END": "COMMIT", "START": "BEGIN", "ABORT": "ROLLBACK"}.get(first, first)
 
 
+def _with(tokens: Tokens) -> Statement:
+    """What follows the WITH, where that writes; else the last write within it. All others come before it."""
+    bodies, after = with_parts(tokens)
+    _, rest = until(after, _AFTER_WITH)
+    # The answer is that of what follows.
+    within = tuple(replace(one, key_at=None) for one in map(_statement, bodies) if one.writes)
+    last = _statement(tuple(rest)) if rest else Statement(verb="SELECT", rest=tokens)
+    if last.writes or not within:
+        return replace(last, within=within)
+    return replace(within[-1], within=within[:-1], counted=False)
+
+
 def _insert(verb: str, body: Sequence[Token]) -> Statement:
+    ignored = False
     if len(body) > 1 and body[0].word == "OR":
-        verb, body = ("REPLACE" if body[1].word == "REPLACE" else verb), body[2:]
+        verb, ignored, body = ("REPLACE" if body[1].word == "REPLACE" else verb), body[1].word == "IGNORE", body[2:]
     if body and body[0].word == "INTO":
         body = body[1:]
     table, body = _table(body)
+    if body and body[0].word == "AS":
+        body = body[2:]
     columns: tuple[str, ...] = ()
     if body and body[0].word == "(":
         names, body = group(body)
         columns = tuple(part[-1].name for part in split(names, ",") if part)
-    key_at = _key_at(body, columns)
+    said, changes, where = conflict(body)
+    insert = Statement(
+        verb=verb,
+        table=table,
+        columns=columns,
+        key_at=key_at(body, columns),
+        on_conflict=changes if said or ignored else None,
+        on_conflict_where=where,
+    )
     if body and body[0].word == "SELECT":
-        return _insert_select(verb, table, columns, body, key_at)
+        return _insert_select(insert, body)
     if not body or body[0].word != "VALUES":
-        return Statement(verb=verb, table=table, columns=columns, rest=tuple(body), key_at=key_at)
-    return Statement(verb=verb, table=table, columns=columns, rows=_rows(body[1:]), key_at=key_at)
+        return replace(insert, rest=tuple(until(body, _ANSWER)[0]))
+    return replace(insert, rows=_rows(body[1:]))
 
 
-def _insert_select(verb: str, table: str, columns: tuple[str, ...], body: Sequence[Token], key_at: int | None) -> Statement:
+def _insert_select(insert: Statement, body: Sequence[Token]) -> Statement:
     """The two ways in which ORMs insert many rows at once: SQLAlchemy's `SELECT p0, ... FROM (VALUES ...)`, Django's `UNNEST`."""
     chosen, source = split_once(body[1:], "FROM")
     if len(source) > 2 and source[0].word == "UNNEST":
         lists, _ = group(source[1:])
-        return Statement(
-            verb=verb, table=table, columns=columns, lists=tuple(tuple(unwrapped(x)) for x in split(lists, ",")), key_at=key_at
-        )
+        return replace(insert, lists=tuple(tuple(unwrapped(x)) for x in split(lists, ",")))
     if len(source) > 2 and source[0].text == "(" and source[1].word == "VALUES":
         values, alias = group(source)
         opening = next((i for i, token in enumerate(alias) if token.text == "("), len(alias))
@@ -138,8 +164,8 @@ def _insert_select(verb: str, table: str, columns: tuple[str, ...], body: Sequen
         if set(wanted) <= set(names):
             picked = [names.index(name) for name in wanted]
             rows = tuple(tuple(row[i] for i in picked if i < len(row)) for row in _rows(values[1:]))
-            return Statement(verb=verb, table=table, columns=columns, rows=rows, key_at=key_at)
-    return Statement(verb=verb, table=table, columns=columns, rest=tuple(body), key_at=key_at)
+            return replace(insert, rows=rows)
+    return replace(insert, rest=tuple(until(body, _ANSWER)[0]))
 
 
 def _rows(body: Sequence[Token]) -> tuple[tuple[Tokens, ...], ...]:
@@ -159,64 +185,15 @@ def _update(body: Sequence[Token]) -> Statement:
     table, body = _table(body)
     _, body = split_once(body, "SET")
     clause, body = until(body, _SET_END)
-    changes = tuple((part[0].name, tuple(unwrapped(part[2:]))) for part in split(clause, ",") if len(part) > 2 and part[1].text == "=")
-    where, rest = _conditions(body)
+    changes = assignments(clause)
+    where, rest = conditions(body)
     return Statement(verb="UPDATE", table=table, changes=changes, where=where, rest=rest)
 
 
 def _delete(body: Sequence[Token]) -> Statement:
     table, body = _table(body[1:] if body and body[0].word == "FROM" else body)
-    where, rest = _conditions(body)
+    where, rest = conditions(body)
     return Statement(verb="DELETE", table=table, where=where, rest=rest)
-
-
-def _conditions(body: Sequence[Token]) -> tuple[tuple[tuple[str, Tokens], ...], Tokens]:
-    """The equalities joined by AND, and all the others, joined by AND again in an order of their own."""
-    _, body = split_once(body, "WHERE")
-    clause = unwrapped(until(body, _WHERE_END)[0])
-    if len(split(clause, "OR")) > 1:
-        return (), tuple(clause)
-    equal: list[tuple[str, Tokens]] = []
-    others: list[Tokens] = []
-    for part in split(clause, "AND"):
-        condition = tuple(unwrapped(part))
-        named = _equality(condition)
-        if named is not None:
-            equal.append(named)
-        elif condition:
-            others.append(condition)
-    joined: list[Token] = []
-    for condition in sorted(others, key=lambda tokens: [token.text.lower() for token in tokens]):
-        joined += [*([Token("word", "AND")] if joined else []), *condition]
-    return tuple(equal), tuple(joined)
-
-
-def _equality(part: Tokens) -> tuple[str, Tokens] | None:
-    """Column and value of `column = value` and of `column IN (value)`."""
-    before, after = split_once(part, "=")
-    if not after:
-        before, after = split_once(part, "IN")
-        after = tuple(unwrapped(after))
-    if len(after) == 1 and after[0].kind in _VALUE_KINDS and _is_column(before):
-        return before[-1].name, after
-    return None
-
-
-def _is_column(tokens: Tokens) -> bool:
-    """True for a name, or names joined by dots."""
-    return len(tokens) % 2 == 1 and all(token.text == "." if i % 2 else token.kind in {"word", "quoted"} for i, token in enumerate(tokens))
-
-
-def _key_at(body: Sequence[Token], given: Sequence[str]) -> int | None:
-    """By its name, or as the first of all columns: what else a row is answered with (a total, a version) is no key."""
-    _, clause = split_once(body, "RETURNING")
-    for at, part in enumerate(split(clause, ",")):
-        if part and part[-1].text == "*":
-            return at if "id" not in given else None
-        name = part[-1].name if _is_column(part) else ""
-        if (name in _KEYS or name.endswith(_KEY_ENDS)) and name not in given:
-            return at
-    return None
 
 
 def _table(body: Sequence[Token]) -> tuple[str, Sequence[Token]]:

@@ -47,6 +47,7 @@ class Token:
 
 
 Tokens = tuple[Token, ...]
+_OPENING, _CLOSING = frozenset("(["), frozenset(")]")
 
 
 def tokens_of(sql: str) -> Iterator[Token]:
@@ -76,7 +77,7 @@ def group(body: Sequence[Token]) -> tuple[Sequence[Token], Sequence[Token]]:
     """What stands between the parenthesis that opens here and the one that closes it, and what follows."""
     depth = 0
     for i, token in enumerate(body):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += (token.text in _OPENING) - (token.text in _CLOSING)
         if depth == 0:
             return body[1:i], body[i + 1 :]
     return body[1:], ()
@@ -86,7 +87,7 @@ def until(body: Sequence[Token], words: frozenset[str]) -> tuple[Sequence[Token]
     """What stands before the first of the words outside of parentheses, and the rest from that word on."""
     depth = 0
     for i, token in enumerate(body):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += (token.text in _OPENING) - (token.text in _CLOSING)
         if depth == 0 and token.word in words:
             return body[:i], body[i:]
     return body, ()
@@ -97,7 +98,7 @@ def split(body: Sequence[Token], word: str) -> list[Tokens]:
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in body:
-        depth += (token.text == "(") - (token.text == ")")
+        depth += (token.text in _OPENING) - (token.text in _CLOSING)
         if depth == 0 and token.word == word:
             parts.append([])
         else:

@@ -46,8 +46,14 @@ def writes_of(statement: Statement, parameters: Parameters, rows: int, generated
 
     `generated` names the keys the database gave to rows of the same run: another run is given others for the same rows.
     """
-    if statement.columns and (statement.rows or statement.lists):
-        return [_inserted(statement, row, generated) for row in _inserted_rows(statement, parameters)]
+    before = [write for one in statement.within for write in _writes(one, parameters, -1, generated)] if statement.within else []
+    return before + _writes(statement, parameters, rows if statement.counted else -1, generated)
+
+
+def _writes(statement: Statement, parameters: Parameters, rows: int, generated: Generated) -> list[SqlWrite]:
+    if statement.rows or (statement.columns and statement.lists):
+        said = _on_conflict(statement, parameters)
+        return [_inserted(statement, row, said, generated) for row in _inserted_rows(statement, parameters)]
 
     def value_of(column: str, operand: Tokens) -> object:
         return _named(column, _value(operand, statement, parameters), statement.table, generated)
@@ -61,6 +67,8 @@ def writes_of(statement: Statement, parameters: Parameters, rows: int, generated
         if not changes:
             return []
         payload["set"] = changes
+    if statement.columns:
+        payload["columns"] = statement.columns
     if statement.rest:
         payload["where" if statement.table else "statement"] = _text(statement.rest, statement, parameters)
     if rows >= 0 and rows != 1:
@@ -78,12 +86,25 @@ def _inserted_rows(statement: Statement, parameters: Parameters) -> Iterator[tup
     yield from zip(*(values if isinstance(values, list | tuple) else () for values in lists), strict=False)
 
 
-def _inserted(statement: Statement, row: tuple[object, ...], generated: Generated) -> SqlWrite:
+def _on_conflict(statement: Statement, parameters: Parameters) -> Mapping[str, object]:
+    if statement.on_conflict is None:
+        return {}
+    if not statement.on_conflict:
+        return {"on_conflict": "nothing"}
+    done: dict[str, object] = {"set": {name: _value(operand, statement, parameters) for name, operand in statement.on_conflict}}
+    if statement.on_conflict_where:
+        done["where"] = _text(statement.on_conflict_where, statement, parameters)
+    return {"on_conflict": done}
+
+
+def _inserted(statement: Statement, row: tuple[object, ...], said: Mapping[str, object], generated: Generated) -> SqlWrite:
     """NULLs are left out: an ORM writes one for every column that a statement by hand does not mention."""
+    if not statement.columns:
+        return SqlWrite(f"{statement.verb} {statement.table}", {"values": row, **said})
     given = {name: value for name, value in zip(statement.columns, row, strict=False) if not _is_default(value)}
     columns = {name: _named(name, value, statement.table, generated) for name, value in given.items()}
     named = f" id={columns['id']}" if columns.get("id") is not None else ""
-    return SqlWrite(f"{statement.verb} {statement.table}{named}", {"set": columns})
+    return SqlWrite(f"{statement.verb} {statement.table}{named}", {"set": columns, **said})
 
 
 def _named(column: str, value: object, table: str, generated: Generated) -> object:

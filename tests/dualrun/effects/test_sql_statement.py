@@ -112,3 +112,56 @@ def test_a_write_in_disguise_is_a_write(sql: str) -> None:
 def test_no_text_is_too_odd_to_read(words: list[str]) -> None:
     statement = parse(" ".join(words))
     assert isinstance(writes_of(statement, (1,), 0), list)
+
+
+@pytest.mark.parametrize(
+    ("sql", "payload"),
+    [
+        ("UPDATE t SET (a, b) = (1, 2) WHERE id = 1", {"set": {"a": 1, "b": 2}}),
+        ("UPDATE t SET (a, b) = ROW (1, 2), c = 3 WHERE id = 1", {"set": {"a": 1, "b": 2, "c": 3}}),
+        ("UPDATE t SET (a, b) = (SELECT 1, 2) WHERE id = 1", {"set": {"(a, b)": {"sql": "( select 1 , 2 )"}}}),
+        ("UPDATE t SET tags[1] = 5 WHERE id = 1", {"set": {"tags[1]": 5}}),
+        ("UPDATE t SET data['k'] = '5', a = 1 WHERE id = 1", {"set": {"data['k']": "5", "a": 1}}),
+        ("UPDATE t SET tags = ARRAY[1, 2], a = 1 WHERE id = 1", {"set": {"tags": {"sql": "array [ 1 , 2 ]"}, "a": 1}}),
+    ],
+)
+def test_whatever_an_update_sets_is_in_its_effect(sql: str, payload: object) -> None:
+    assert _effects(sql, ()) == [("UPDATE t id=1", payload)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "payload"),
+    [
+        ("INSERT INTO t VALUES (1, 'a')", {"values": (1, "a")}),
+        ("INSERT INTO t (n) VALUES (1) ON CONFLICT (n) DO NOTHING", {"set": {"n": 1}, "on_conflict": "nothing"}),
+        ("INSERT OR IGNORE INTO t (n) VALUES (1)", {"set": {"n": 1}, "on_conflict": "nothing"}),
+        (
+            'INSERT INTO "t" ("n") VALUES (1) ON CONFLICT ("n") DO UPDATE SET "n" = EXCLUDED."n", m = 2 WHERE t.n > 3 RETURNING id',
+            {"set": {"n": 1}, "on_conflict": {"set": {"n": {"sql": "excluded . n"}, "m": 2}, "where": "n > 3"}},
+        ),
+        ("INSERT INTO t AS x (n) VALUES (1)", {"set": {"n": 1}}),
+        ("INSERT INTO t (n) SELECT a FROM u RETURNING id", {"columns": ("n",), "where": "select a from u"}),
+    ],
+)
+def test_what_an_insert_writes_and_what_it_does_with_a_row_that_is_there_is_in_its_effect(sql: str, payload: object) -> None:
+    assert _effects(sql, ()) == [("INSERT t", payload)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "keys"),
+    [
+        ("WITH m AS (DELETE FROM a WHERE x = 1 RETURNING *) INSERT INTO b (n) VALUES (2)", ["DELETE a x=1", "INSERT b"]),
+        (
+            "WITH m(x) AS (DELETE FROM a WHERE id = 1 RETURNING x), n AS MATERIALIZED (UPDATE b SET c = 1 WHERE id = 2) SELECT * FROM m",
+            ["DELETE a id=1", "UPDATE b id=2"],
+        ),
+        ("WITH RECURSIVE m AS (SELECT 1 UNION SELECT 2) UPDATE b SET c = 1 WHERE id = 2", ["UPDATE b id=2"]),
+    ],
+)
+def test_every_write_of_a_statement_with_several_is_an_effect(sql: str, keys: list[str]) -> None:
+    found = _effects(sql, (), rows=1)
+    assert [key for key, _ in found] == keys
+
+
+def test_the_rows_a_select_answers_with_are_not_those_the_write_in_its_with_touched() -> None:
+    assert _effects("WITH m AS (DELETE FROM a RETURNING *) SELECT count(*) FROM m", (), rows=7) == [("DELETE a", {})]
