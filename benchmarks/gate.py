@@ -5,6 +5,8 @@
 - sound: both sides are the same code. They differ in a tenth of the allowed mismatches (noise), fail alike, and take alike. Each rollout
   goes the whole way, looked at after every few runs; a rollback anywhere on it is a false alarm. Others are kept in a canary for long.
 - faulty: a canary whose handler differs in 1 % of the runs, with 1 % allowed. It has to be taken back within `within_runs` comparisons.
+- last step: legacy runs no more, and failures are judged by what it did in the steps before. A sound handler goes on failing as legacy did;
+  a faulty one fails in some more of its runs.
 - no data: any step, any time: neither promoted nor taken back.
 """
 
@@ -29,7 +31,7 @@ from gateway.core.share import FULL_SHARE
 from gateway.core.step import Step
 from gateway.core.step_evidence import StepEvidence
 
-__all__ = ["FaultyResult", "Rates", "SoundResult", "faulty_rollouts", "no_data_actions", "sound_rollouts"]
+__all__ = ["FaultyResult", "LastStepResult", "Rates", "SoundResult", "faulty_rollouts", "last_steps", "no_data_actions", "sound_rollouts"]
 
 RESULT = Path(__file__).parent / "results" / "gate.json"
 WITHIN_RUNS = 2_000
@@ -58,9 +60,13 @@ class _Counts:
     outcomes: Counter[tuple[Side, Role, State]] = field(default_factory=Counter)
     ratios: Counter[int] = field(default_factory=Counter)
     keys: Counter[Side] = field(default_factory=Counter)
+    before: Counter[tuple[Side, Role, State]] = field(default_factory=Counter)
 
     def run(self, draw: random.Random, rates: Rates) -> None:
-        """One more pair, and one more run on each side; a cohort key dealt by the step's share."""
+        """One more pair, and one more run on each side; a cohort key dealt by the step's share. In the last step, a run on events alone."""
+        if self.step.mode is Mode.EVENTS:
+            self.outcomes[Side.EVENTS, Role.AUTHORITY, State.FAILED if draw.random() < rates.failing else State.SUCCEEDED] += 1
+            return
         if draw.random() < rates.missing:
             self.verdicts[Verdict.MISSING] += 1
         else:
@@ -74,7 +80,7 @@ class _Counts:
 
     def action(self, gate: Gate) -> GateAction:
         """What the gate does about all of it with `auto_promote`, the soak being over and a worker alive."""
-        evidence = StepEvidence(verdicts=self.verdicts, outcomes=self.outcomes, ratios=self.ratios, keys=self.keys)
+        evidence = StepEvidence(verdicts=self.verdicts, outcomes=self.outcomes, ratios=self.ratios, keys=self.keys, before=self.before)
         state = StepState(step=self.step, elapsed_s=gate.soak_s, workers=1)
         action, _ = action_of(checks_of(gate, state, evidence), exposed=self.step.exposes_callers, last=False)
         return GateAction.HOLD if action is GateAction.PROMOTE and not may_go_on_alone(gate, evidence) else action
@@ -89,6 +95,19 @@ class SoundResult:
     finished: int
     """Went through every step that compares. The rest ran out of runs, and waits for a person."""
     looks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastStepResult:
+    """Stays in the last step, after so many runs of legacy."""
+
+    rollouts: int
+    legacy_failing: float
+    events_failing: float
+    runs_of_legacy: int
+    runs: int
+    rolled_back: int
+    runs_median: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +151,28 @@ def faulty_rollouts(gate: Gate, rates: Rates, count: int, seed: int, *, within_r
         promoted=promoted,
         runs_median=taken_at[len(taken_at) // 2] if taken_at else 0,
         runs_95_percent=taken_at[len(taken_at) * 95 // 100] if taken_at else 0,
+    )
+
+
+def last_steps(gate: Gate, failing: tuple[float, float], count: int, seed: int, *, runs: int = RUNS_A_STEP) -> LastStepResult:
+    """Each is looked at every `LOOK_EVERY` runs; `failing` is the part of runs that fails on legacy, and on events."""
+    draw, taken_at = random.Random(seed), []
+    for _ in range(count):
+        failed = sum(draw.random() < failing[0] for _ in range(RUNS_A_STEP))
+        role = Role.AUTHORITY
+        before = Counter({(Side.LEGACY, role, State.FAILED): failed, (Side.LEGACY, role, State.SUCCEEDED): RUNS_A_STEP - failed})
+        action, at, _ = _stay(_Counts(Step(Mode.EVENTS), before=before), gate, Rates(failing=failing[1]), draw, runs)
+        if action is GateAction.ROLL_BACK:
+            taken_at.append(at)
+    taken_at.sort()
+    return LastStepResult(
+        rollouts=count,
+        legacy_failing=failing[0],
+        events_failing=failing[1],
+        runs_of_legacy=RUNS_A_STEP,
+        runs=runs,
+        rolled_back=len(taken_at),
+        runs_median=taken_at[len(taken_at) // 2] if taken_at else 0,
     )
 
 
@@ -182,6 +223,7 @@ def main() -> None:
         "sound": asdict(sound),
         "sound_kept_in_the_first_canary": asdict(kept),
         "faulty": asdict(faulty),
+        "last_step": [asdict(last_steps(gate, (0.02, failing), given.rollouts, given.seed + 3)) for failing in (0.02, 0.06, 1.0)],
         "no_data": no_data_actions(gate),
         "elapsed_s": round(time.monotonic() - started, 1),
     }

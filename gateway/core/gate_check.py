@@ -19,6 +19,7 @@ from gateway.core.step import Step
 from gateway.core.step_evidence import HALF_BIN, Runs, StepEvidence
 
 __all__ = [
+    "FAILING_BY_ITSELF",
     "SOUND_PART",
     "StepState",
     "dead_letters_check",
@@ -33,6 +34,8 @@ __all__ = [
 
 SOUND_PART = 0.1
 """A mismatch ratio of this part of the limit counts as sound."""
+FAILING_BY_ITSELF = 0.1
+"""A task fails in fewer of its runs than that of its own accord, as far as nobody has seen it on legacy."""
 _SPLIT_RISK = 0.001
 _LATENCY_RISK_TO_PASS = 0.05
 _LEAST_PAIRS = 50
@@ -108,9 +111,16 @@ def _ratio_check(
 
 
 def errors_check(gate: Gate, evidence: StepEvidence, mode: Mode, risk: float) -> Check:
-    """Failures on the events side, against those of legacy."""
+    """Failures on the events side, against those of legacy: in this step, or where it runs no more, in those before.
+
+    Where legacy was never seen, nobody knows what the task fails of itself: a task is taken back for failing in `FAILING_BY_ITSELF` of
+    its runs then, and goes on as if legacy never failed.
+    """
     events, legacy, margin = evidence.runs(Side.EVENTS, mode), evidence.runs(Side.LEGACY, mode), gate.error_points / 100
-    if events.n == 0 or legacy.n == 0:
+    where = ""
+    if legacy.n == 0 and mode is not Mode.SHADOW:
+        legacy, where = evidence.legacy_before, " in the steps before"
+    if events.n == 0 or (legacy.n == 0 and mode is Mode.SHADOW):
         side = "events" if events.n == 0 else "legacy"
         return Check(
             name=CheckName.ERRORS,
@@ -120,12 +130,13 @@ def errors_check(gate: Gate, evidence: StepEvidence, mode: Mode, risk: float) ->
             n=events.n,
             text=f"no run on the {side} side in this step",
         )
-    base, observed = legacy.failed / legacy.n, events.failed / events.n
+    base, observed = legacy.failed / legacy.n if legacy.n else 0.0, events.failed / events.n
     proven = exact_upper(events.failed, events.n)
     needed = clean_needed(events.failed, base + margin)
     enough = None if needed is None else max(needed, gate.min_samples)
-    seen = f"events fails in {events.failed:,} of {events.n:,} runs, legacy in {legacy.failed:,} of {legacy.n:,}"
-    if observed - base > margin and _surely_more(events, legacy, risk):
+    seen = f"events fails in {events.failed:,} of {events.n:,} runs, "
+    seen += f"legacy in {legacy.failed:,} of {legacy.n:,}{where}" if legacy.n else "legacy has none to compare with"
+    if (observed - base > margin and _surely_more(events, legacy, risk)) if legacy.n else _surely_failing(events, margin, risk):
         result, text = CheckResult.FAIL, f"{seen}: worse is proven"
     elif proven - base <= margin and events.n >= gate.min_samples:
         result, text = CheckResult.PASS, f"{seen}: at most {_points(proven - base)} more is proven, {_points(margin)} allowed"
@@ -143,6 +154,11 @@ def errors_check(gate: Gate, evidence: StepEvidence, mode: Mode, risk: float) ->
         needed=None if result is CheckResult.FAIL else enough,
         text=text,
     )
+
+
+def _surely_failing(events: Runs, margin: float, risk: float) -> bool:
+    """Whether events fails more often than any task may of itself."""
+    return ratio_interval(events.failed, events.n, risk=risk).low > max(FAILING_BY_ITSELF, margin)
 
 
 def _surely_more(events: Runs, legacy: Runs, risk: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dualrun.contracts import Mode, Role, Side, State
@@ -42,6 +42,8 @@ class StepEvidence:
     """Run time of the shadow over the authority's, by `ratio_bin`."""
     keys: Mapping[Side, int] = field(default_factory=dict)
     """Distinct cohort keys a percentage sent to each side, of the latest `KEYS_LOOKED_AT` submissions."""
+    before: Mapping[tuple[Side, Role, State], int] = field(default_factory=dict)
+    """Outcomes of the steps before, where legacy has none in this one: how often it fails is known from there."""
 
     @property
     def compared(self) -> int:
@@ -71,8 +73,12 @@ class StepEvidence:
     def runs(self, side: Side, mode: Mode) -> Runs:
         """Runs of a side in the role the mode gives it; expired and revoked work has not run."""
         role = _ROLES[mode].get(side)
-        counted = {state: n for (on, as_, state), n in self.outcomes.items() if on is side and as_ is role and state in _RAN}
-        return Runs(sum(counted.values()), sum(n for state, n in counted.items() if state in FAILED_STATES))
+        return _runs((state, n) for (on, as_, state), n in self.outcomes.items() if on is side and as_ is role)
+
+    @property
+    def legacy_before(self) -> Runs:
+        """Runs of legacy in the steps before, in whatever role."""
+        return _runs((state, n) for (on, _, state), n in self.before.items() if on is Side.LEGACY)
 
     def log_ratios(self, mode: Mode) -> tuple[float, float, int]:
         """Mean and deviation of the logarithm of (events over legacy), and how many pairs."""
@@ -85,6 +91,11 @@ class StepEvidence:
         square = sum((value - mean) ** 2 * count for value, count in values) / n
         # What is lost by counting in bins of this width (Sheppard).
         return mean, math.sqrt(square + 1 / (12 * _BINS_PER_E**2)), n
+
+
+def _runs(counts: Iterable[tuple[State, int]]) -> Runs:
+    ran = [(state, n) for state, n in counts if state in _RAN]
+    return Runs(sum(n for _, n in ran), sum(n for state, n in ran if state in FAILED_STATES))
 
 
 _ROLES: Mapping[Mode, Mapping[Side, Role]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,11 @@ class SqlGateLedger:
                 ratios=dict(ratios),
                 keys={Side(side): int(n) for side, n in keys},
             )
+
+    async def outcomes_before(self, task: str, *, version: int) -> Mapping[tuple[Side, Role, State], int]:
+        async with reading(self._engine) as connection:
+            outcomes = await _sums(connection, schema.outcome_counts, ["side", "role", "state"], task, (0, version - 1))
+        return {(Side(side), Role(role), State(state)): n for side, role, state, n in outcomes}
 
     async def latest_verdict(self, task: str) -> NumberedVerdict | None:
         table = schema.gate_verdicts

@@ -140,12 +140,19 @@ class MemoryLedger(MemoryBrowsing):
 
     async def step_evidence(self, task: str, *, since_version: int, until_version: int, since: datetime) -> StepEvidence:
         versions = range(since_version, until_version + 1)
+        outcomes = self._outcomes_of(task, versions)
+        verdicts, ratios = self._totals.verdicts_of(task, versions), self._totals.ratios_of(task, versions)
+        return StepEvidence(verdicts=verdicts, outcomes=outcomes, ratios=ratios, keys=self._dealt_keys(task, versions))
+
+    async def outcomes_before(self, task: str, *, version: int) -> Mapping[tuple[Side, Role, State], int]:
+        return self._outcomes_of(task, range(version))
+
+    def _outcomes_of(self, task: str, versions: range) -> Mapping[tuple[Side, Role, State], int]:
         outcomes: Counter[tuple[Side, Role, State]] = Counter()
         for (name, version, side, role, state), n in self._states.items():
             if name == task and version in versions:
                 outcomes[side, role, state] += n
-        verdicts, ratios = self._totals.verdicts_of(task, versions), self._totals.ratios_of(task, versions)
-        return StepEvidence(verdicts=verdicts, outcomes=outcomes, ratios=ratios, keys=self._dealt_keys(task, versions))
+        return outcomes
 
     async def latest_verdict(self, task: str) -> NumberedVerdict | None:
         said = self._gate_verdicts.get(task)

@@ -105,6 +105,8 @@ class ReadGate:
         if evidence is None:
             evidence = await self._ledger.step_evidence(task, since_version=start.version, until_version=snapshot.version, since=start.at)
         step, ahead = step_of(flag), next_step(flag)
+        if step.exposes_callers and evidence.outcomes and evidence.runs(Side.LEGACY, step.mode).n == 0:
+            evidence = replace(evidence, before=await self._ledger.outcomes_before(task, version=start.version))
         elapsed_s = max(0.0, (as_utc(now) - as_utc(start.at)).total_seconds())
         workers = {side: self._catalogue.live_workers(side, task) if self._catalogue.current else None for side in Side}
         state = StepState(step=step, elapsed_s=elapsed_s, workers=workers[Side.EVENTS])

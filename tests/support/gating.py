@@ -109,6 +109,17 @@ class Way:
         outcomes += [self._outcome(id_, Side.LEGACY, at, failing=False) for id_ in ids]
         await self.ledger.append(outcomes, arrived_at=self.now)
 
+    async def end(self, side: Side, states: Mapping[State, int], role: Role = Role.AUTHORITY) -> None:
+        """So many runs of a side that ended so, under the present flags; nothing is compared."""
+        outcomes = [
+            msgspec.structs.replace(
+                an_outcome(f"r{next(self._records)}", role, task=TASK), side=side, state=state, flag_version=self.flags.snapshot.version
+            )
+            for state, n in states.items()
+            for _ in range(n)
+        ]
+        await self.ledger.append(outcomes, arrived_at=self.now)
+
     async def deal(self, keys: Mapping[Side, int]) -> None:
         """So many cohort keys sent to each side."""
         records = []

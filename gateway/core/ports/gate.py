@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from dualrun.contracts import Role, Side, State
 from gateway.core.gate import GateVerdict
 from gateway.core.step_evidence import StepEvidence
 
@@ -24,6 +25,10 @@ class GateLedger(Protocol):
 
     async def step_evidence(self, task: str, *, since_version: int, until_version: int, since: datetime) -> StepEvidence:
         """What was counted of a task under these flag versions, the first of which came at `since`. Raises `StoreUnavailable`."""
+        ...
+
+    async def outcomes_before(self, task: str, *, version: int) -> Mapping[tuple[Side, Role, State], int]:
+        """What became of a task's runs under every flag version before this one. Raises `StoreUnavailable`."""
         ...
 
     async def latest_verdict(self, task: str) -> NumberedVerdict | None:

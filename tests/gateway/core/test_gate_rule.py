@@ -157,6 +157,34 @@ def test_both_sides_failing_alike_is_no_harm() -> None:
     assert _action(alike, Gate(error_points=2)) is GateAction.PROMOTE
 
 
+EVENTS = Step(Mode.EVENTS)
+BEFORE = {(Side.LEGACY, Role.AUTHORITY, State.SUCCEEDED): 2_850, (Side.LEGACY, Role.AUTHORITY, State.FAILED): 150}
+
+
+def _of_events(failed: int, n: int, before: dict[tuple[Side, Role, State], int]) -> StepEvidence:
+    role = Role.AUTHORITY
+    ended = {(Side.EVENTS, role, State.FAILED): failed, (Side.EVENTS, role, State.SUCCEEDED): n - failed}
+    return StepEvidence(outcomes=ended, before=before)
+
+
+@pytest.mark.parametrize(
+    ("failed", "n", "before", "result"),
+    [
+        (100, 2_000, BEFORE, CheckResult.PASS),
+        (140, 2_000, BEFORE, CheckResult.INCONCLUSIVE),
+        (300, 2_000, BEFORE, CheckResult.FAIL),
+        (3, 2_000, {}, CheckResult.PASS),
+        (100, 2_000, {}, CheckResult.INCONCLUSIVE),
+        (300, 2_000, {}, CheckResult.FAIL),
+        (0, 0, BEFORE, CheckResult.NO_DATA),
+    ],
+)
+def test_where_legacy_runs_no_more_errors_are_judged_by_what_it_did_before_or_by_a_bound_no_sound_task_is_beyond(
+    failed: int, n: int, before: dict[tuple[Side, Role, State], int], result: CheckResult
+) -> None:
+    assert _check(CheckName.ERRORS, _of_events(failed, n, before), step=EVENTS).result is result
+
+
 def test_dead_letters_are_looked_at_only_where_the_gate_says_how_many_may_be() -> None:
     dead = _with(outcomes={**_sound().outcomes, (Side.EVENTS, Role.AUTHORITY, State.DEAD_LETTERED): 3})
     assert CheckName.DEAD_LETTERS not in {check.name for check in checks_of(Gate(), _state(), dead)}

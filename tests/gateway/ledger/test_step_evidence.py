@@ -37,6 +37,13 @@ async def test_only_what_ran_under_the_versions_of_the_step_counts(ledger: Ledge
     assert evidence.outcomes == {(Side.LEGACY, Role.AUTHORITY, State.SUCCEEDED): 2}
 
 
+async def test_what_ran_before_a_step_is_told_apart_from_it(ledger: Ledger) -> None:
+    outcomes = [msgspec.structs.replace(an_outcome(f"s{version}"), flag_version=version) for version in (0, 5, 6, 7, 8)]
+    await ledger.writer.append(outcomes, arrived_at=NOON)
+    assert await ledger.gate.outcomes_before(TASK, version=7) == {(Side.LEGACY, Role.AUTHORITY, State.SUCCEEDED): 3}
+    assert await ledger.gate.outcomes_before("another.task", version=7) == {}
+
+
 async def test_an_outcome_that_comes_again_is_counted_once(ledger: Ledger) -> None:
     failed = an_outcome(role=Role.SHADOW, failure=Failure(kind="Oops"))
     await ledger.writer.append([an_outcome(), failed, an_outcome()], arrived_at=NOON)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from dualrun.contracts import Mode, Side
+from dualrun.contracts import Mode, Side, State
 from gateway.core.errors import FlagConflict, FlagsByFile, NotProven, StoreUnavailable
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
@@ -81,6 +81,48 @@ async def test_no_data_changes_nothing_however_long_it_lasts(step: str) -> None:
         way.wait(86_400)
         assert await gate.look() == []
     assert way.flags.snapshot == before
+
+
+async def _left_legacy(step: str, seen: bool) -> Way:
+    """A step in which legacy runs no more; what it did before is known or not."""
+    way = Way()
+    await way.stand("shadow 100 %")
+    if seen:
+        await way.end(Side.LEGACY, {State.SUCCEEDED: 980, State.FAILED: 20})
+    await way.stand(step, events_share=100_000 if step.startswith("canary") else 0)
+    return way
+
+
+LAST_STEPS = ["canary 100 %", "mirror 100 %", "events"]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("step", LAST_STEPS)
+async def test_where_legacy_runs_no_more_a_handler_that_fails_is_taken_back_all_the_same(step: str, seen: bool) -> None:
+    way = await _left_legacy(step, seen)
+    await way.end(Side.EVENTS, {State.DEAD_LETTERED: 5_000})
+    (verdict,) = await way.comparator().look()
+    assert (verdict.action, _flag(way).mode) == (GateAction.ROLL_BACK, Mode.LEGACY)
+    assert "errors: events fails in 5,000 of 5,000 runs" in verdict.reason
+    assert ("legacy in 20 of 1,000 in the steps before" in verdict.reason) is seen
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("step", LAST_STEPS)
+async def test_where_legacy_runs_no_more_a_handler_that_fails_as_often_as_legacy_did_stays(step: str, seen: bool) -> None:
+    way = await _left_legacy(step, seen)
+    before, gate = way.flags.snapshot, way.comparator()
+    for _ in range(20):
+        await way.end(Side.EVENTS, {State.SUCCEEDED: 49, State.FAILED: 1})
+        assert await gate.look() == []
+    assert way.flags.snapshot == before
+
+
+async def test_what_legacy_did_before_speaks_for_the_last_step_and_not_for_one_it_still_runs_in() -> None:
+    way = await _left_legacy("canary 10 %", seen=True)
+    await way.end(Side.LEGACY, {State.SUCCEEDED: 5})
+    await way.end(Side.EVENTS, {State.SUCCEEDED: 5})
+    assert (await way.reading.read(TASK)).evidence.before == {}
 
 
 async def test_by_itself_the_gate_only_ever_reduces_exposure() -> None:
