@@ -50,7 +50,9 @@ _RULES_DIR = Path("config/rules")
 
 def run(
     port: Annotated[int, typer.Option(help="Port of the gateway; 0 takes a free one.")] = 8080,
-    state_dir: Annotated[Path, typer.Option(help="Where the ledger is kept.")] = Path(".dualrun"),
+    state_dir: Annotated[Path, typer.Option(envvar="DUALRUN_STATE_DIR", help="Where the ledger is kept.")] = Path(".dualrun"),
+    flags_file: Annotated[Path, typer.Option(envvar="DUALRUN_FLAGS_FILE", help="Flags, applied when it changes.")] = _FLAGS_FILE,
+    rules_dir: Annotated[Path, typer.Option(envvar="DUALRUN_RULES_DIR", help="Rules of comparison, a file a task.")] = _RULES_DIR,
     faulty: Annotated[bool, typer.Option("--faulty", help="Use sample handlers with planted faults.")] = False,
 ) -> None:
     """Run everything in this process: gateway, Celery worker, event handlers, comparator, ledger and the sample shop.
@@ -65,7 +67,7 @@ def run(
 
     _log(logging.WARNING)
     handlers = {"handlers": FAULTY_HANDLERS} if faulty else {}
-    options = EmbeddedOptions.from_env(state_dir=state_dir, flags_file=_there(_FLAGS_FILE), rules_dir=_there(_RULES_DIR), **handlers)
+    options = EmbeddedOptions.from_env(state_dir=state_dir, flags_file=flags_file, rules_dir=_there(rules_dir), **handlers)
     try:
         listener = listen("127.0.0.1", port)
     except OSError as exc:

@@ -112,6 +112,7 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
         # What `listen` takes.
         listen_host="127.0.0.1",
         state_dir=options.state_dir,
+        flags_file=options.flags_file,
         rules_dir=options.rules_dir,
         compare_deadline_s=options.compare_deadline_s,
         drain_s=options.drain_s,
