@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.migrate.constant import text_of_expression
 from gateway.migrate.generate.async_http import make_async
@@ -14,7 +15,7 @@ from gateway.migrate.generate.edit import Edits
 from gateway.migrate.generate.needed import free_names
 from gateway.migrate.generate.own_name import OwnNames, bound_names
 from gateway.migrate.name import FunctionNode
-from gateway.migrate.project import Place, Project
+from gateway.migrate.project import Module, Place, Project
 from gateway.migrate.task_finder import TaskSource
 
 __all__ = ["CarriedBody", "carry_body"]
@@ -64,7 +65,7 @@ class _Carrier:
 
     def _changing(self) -> set[str]:
         """Names of the module that another function rebinds: an import would keep the value of its own moment."""
-        read = free_names(ast.unparse(self._node)) & _declared_global(self._place.module.tree) - _declared_global(self._node)
+        read = free_names(ast.unparse(self._node)) & _rebound_in(self._place.module) - _declared_global(self._node)
         bound = bound_names(self._node)
         around = [scope for scope in self._place.scopes[:-1] if not scope.is_class]
         read = {name for name in read if not any(name in {*scope.targets, *scope.values, *scope.unknown} for scope in around)}
@@ -320,6 +321,12 @@ class _Carrier:
             self._edits.replace(parent, f"pass  # TODO(migrate): was {text}")
         else:
             self._task_stands_for(call)
+
+
+@lru_cache(maxsize=8)
+def _rebound_in(module: Module) -> frozenset[str]:
+    """The names any function of a module rebinds: asked for every task in it."""
+    return frozenset(_declared_global(module.tree))
 
 
 def _declared_global(tree: ast.AST) -> set[str]:
