@@ -27,10 +27,12 @@ from gateway.comparison.marks import (
     Instant,
     IsoDate,
     Mark,
+    Ulid,
     Uuid,
     marks_in,
     matches_in,
     microseconds,
+    number_mark,
     renamed,
     spelling_of,
 )
@@ -39,6 +41,8 @@ __all__ = ["Likeness", "Run", "canonicalise", "likeness", "rename", "unwrap"]
 
 _SLACK_US = 60_000_000
 """How far apart two times may be, measured from the start of their runs, beyond the longer run itself: clocks of other machines."""
+_EPOCH_NEAR_US = 31 * 86_400 * 1_000_000
+"""A number that stands for a moment farther from the run than that is taken for a number: few numbers lie so near by chance."""
 # Sorted, so that members in another order do not matter.
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _TYPED = frozenset({"__type__", "__value__"})
@@ -121,7 +125,7 @@ def _differ_in_marks_alone(texts: tuple[str, str], runs: tuple[Run, Run], given:
         return False
     for number, pair in enumerate(zip(*uuids, strict=True)):
         for side, mark in enumerate(pair):
-            names[side][mark] = f"<uuid:{number}>"
+            names[side][mark] = _named(mark, number)
     return all(
         names[0].get(ours, left.group()) == names[1].get(theirs, right.group())
         for (left, ours), (right, theirs) in zip(*found, strict=True)
@@ -176,6 +180,10 @@ def rename(value: JsonValue, names: Mapping[Mark, str], budget: Budget, depth: i
     """The value with every mark that has a name written as that, in keys too. Raises `BudgetSpent`."""
     if isinstance(value, str):
         return renamed(value, names)
+    if isinstance(value, (int, float)):
+        mark = number_mark(value)
+        # A number that stands for a moment is no text that does.
+        return f"number {names[mark]}" if mark is not None and mark in names else value
     if depth >= MAX_DEPTH:
         return value
     if isinstance(value, dict):
@@ -218,6 +226,9 @@ def _texts(value: JsonValue) -> Iterable[str]:
         if isinstance(one, str):
             if len(one) >= MIN_MARK_CHARS:
                 yield one
+        elif isinstance(one, (int, float)):
+            if number_mark(one) is not None:
+                yield repr(one)
         elif isinstance(one, dict):
             budget.spend(len(one))
             yield from one
@@ -243,9 +254,11 @@ def _names_of_times(marks: _Marks, runs: tuple[Run, Run], given: dict[Mark, None
 
 
 def _name_times(names: tuple[_Names, _Names], made: _Made, runs: tuple[Run, Run]) -> None:
-    seen = sorted((mark.us - runs[side].start_us, side, mark.us) for side in (0, 1) for mark in made[side] if isinstance(mark, Instant))
+    seen = [(mark.us - runs[side].start_us, side, mark) for side in (0, 1) for mark in made[side] if isinstance(mark, Instant)]
+    seen = [row for row in seen if not row[2].is_number or abs(row[0]) <= _EPOCH_NEAR_US]
+    seen.sort(key=lambda row: row[:2])
     slack = _SLACK_US + max(run.length_us for run in runs)
-    clusters: list[list[tuple[int, int, int]]] = []
+    clusters: list[list[tuple[int, int, Instant]]] = []
     for row in seen:
         if clusters and row[0] - clusters[-1][-1][0] <= slack:
             clusters[-1].append(row)
@@ -253,8 +266,8 @@ def _name_times(names: tuple[_Names, _Names], made: _Made, runs: tuple[Run, Run]
             clusters.append([row])
     both = [cluster for cluster in clusters if {side for _, side, _ in cluster} == {0, 1}]
     for number, cluster in enumerate(both, 1):
-        for _, side, us in cluster:
-            names[side][Instant(us)] = f"<time:{number}>"
+        for _, side, mark in cluster:
+            names[side][mark] = f"<time:{number}{mark.form and ' '}{mark.form}>"
 
 
 def _name_days(names: tuple[_Names, _Names], made: _Made, runs: tuple[Run, Run]) -> None:
@@ -274,7 +287,11 @@ def _name_uuids(names: tuple[_Names, _Names], made: _Made, values: tuple[JsonVal
         return
     anonymous = (names[0] | dict.fromkeys(uuids[0], ANONYMOUS), names[1] | dict.fromkeys(uuids[1], ANONYMOUS))
     for number, (ours, theirs) in enumerate(correspondence(*values, anonymous, Budget(4 * MAX_NODES)), 1):
-        names[0][ours] = names[1][theirs] = f"<uuid:{number}>"
+        names[0][ours], names[1][theirs] = _named(ours, number), _named(theirs, number)
+
+
+def _named(mark: Mark, number: int) -> str:
+    return f"<{'ulid' if isinstance(mark, Ulid) else 'uuid'}:{number}>"
 
 
 def _holds_nan(value: JsonValue) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from dualrun.contracts import JsonValue
-from gateway.comparison.marks import has_marks
+from gateway.comparison.marks import has_marks, number_mark
 from gateway.comparison.rules import SynonymRule, TaskRules
 from gateway.core.comparison import Aspect, Difference, DifferenceKind, Verdict
 
@@ -150,6 +150,8 @@ class Findings:
 def _holds_marks(value: JsonValue) -> bool:
     if isinstance(value, str):
         return has_marks(value)
+    if isinstance(value, (int, float)):
+        return number_mark(value) is not None
     if not isinstance(value, (dict, list, tuple)):
         return False
     try:

@@ -31,7 +31,7 @@ _WORD_WITH_DIGIT = re.compile(r"(?:v|oauth|ipv|sha|md|utf-?|s3|web)\d*(?:\.\d+)*
 _HAS_ADDRESS = frozenset({"http", "cache", "file"})
 _ADDRESSED = re.compile(r"/(?:effects/(?:http|cache|file)|trace)/")
 _TEXTS_LOOKED_AT = 200
-_GENERATED = re.compile(r"<(?:uuid|time|date):\d+>|<(?:secret|email|card|token):[0-9a-f]{12}>")
+_GENERATED = re.compile(r"<(?:uuid|ulid|time|date):\d+(?: [a-z]+)?>|<(?:secret|email|card|token):[0-9a-f]{12}>")
 
 
 def is_keyed_by_id(*objects: Mapping[str, object]) -> bool:

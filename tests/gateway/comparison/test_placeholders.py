@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dualrun.contracts import JsonValue
 from gateway.core.comparison import Verdict
@@ -139,3 +143,71 @@ def test_typed_objects_are_what_they_stand_for(authority: JsonValue, shadow: Jso
 def test_paths_and_samples_speak_of_typed_objects_as_plain_values() -> None:
     (difference,) = compared({"x": _typed("decimal", "1.10")}, {"x": _typed("decimal", "1.11")})[1]
     assert (difference.path, difference.authority, difference.shadow) == ("/value/x", "1.10", "1.11")
+
+
+NOW_S = int(START.timestamp())
+ULIDS = "01KA5Z3NDEKTSV4RRFFQ69G5FA", "01KA5Z3NDEKTSV4RRFFQ69G5FB", "01KA5Z4000KTSV4RRFFQ69G5FC"
+
+
+def _mail_time(after_s: float) -> str:
+    return format_datetime(START + timedelta(seconds=after_s), usegmt=True)
+
+
+@given(
+    ours_s=st.integers(0, 20),
+    theirs_s=st.integers(0, 20),
+    write=st.sampled_from(
+        [
+            lambda s: NOW_S + s,
+            lambda s: NOW_S + s + 0.25 * (s % 3),
+            lambda s: (NOW_S + s) * 1_000 + s,
+            lambda s: str(NOW_S + s),
+            lambda s: f"expires {NOW_S + s + 3_600}, or so",
+            lambda s: f'{{"iat": {NOW_S + s}.{s}5}}',
+            lambda s: (NOW_S + s) * 1_000_000 + 7,
+            _mail_time,
+            lambda s: f"Date: {_mail_time(s)}\r\n",
+        ]
+    ),
+)
+def test_a_time_of_the_run_may_differ_in_whatever_form_it_is_written(ours_s: int, theirs_s: int, write: Callable[[int], JsonValue]) -> None:
+    verdict, differences = compared({"at": write(ours_s), "n": 1}, {"at": write(theirs_s), "n": 1})
+    assert (verdict.is_same, differences) == (True, ())
+    shuffled = compared({"at": write(ours_s), "n": [{"b": 1, "a": 2}]}, {"n": [{"a": 2, "b": 1}], "at": write(theirs_s)})
+    assert shuffled[0].is_same
+
+
+@pytest.mark.parametrize(
+    ("authority", "shadow"),
+    [
+        # Another moment, another form, another type, and numbers far from the run.
+        (NOW_S, NOW_S + 86_400),
+        (NOW_S, (NOW_S + 1) * 1_000),
+        (NOW_S, str(NOW_S + 1)),
+        (NOW_S, (START + timedelta(seconds=1)).isoformat()),
+        (_mail_time(0), (START + timedelta(seconds=1)).isoformat()),
+        (_mail_time(0), _mail_time(86_400)),
+        (NOW_S - 40 * 86_400, NOW_S - 40 * 86_400 + 1),
+        (1_100_000_000, 1_100_000_001),
+        (f"+{NOW_S}", f"+{NOW_S + 1}"),
+        (f"INV-{NOW_S}", f"INV-{NOW_S + 1}"),
+        ([NOW_S, NOW_S], [NOW_S + 1, 5]),
+    ],
+)
+def test_what_only_looks_like_a_time_of_the_run_is_compared(authority: JsonValue, shadow: JsonValue) -> None:
+    assert compared({"at": authority}, {"at": shadow})[0] is Verdict.DIFFERENT_VALUE
+
+
+def test_a_time_in_seconds_that_was_given_is_no_invention() -> None:
+    given_s = NOW_S + 5
+    assert found(compared({"at": given_s}, {"at": NOW_S + 6}, given={"args": [given_s]})) == [("value", "/value/at")]
+
+
+def test_ulids_are_generated_ids_with_an_identity() -> None:
+    a, b, c = ULIDS
+    assert compared({"id": a, "link": f"/orders/{a}"}, {"id": b, "link": f"/orders/{b}"}) == SAME
+    assert compared({a: 1}, {b: 1}) == SAME
+    assert compared([a, a], [b, c])[0] is Verdict.DIFFERENT_VALUE
+    assert compared({"id": a}, {"id": B})[0] is Verdict.DIFFERENT_VALUE
+    assert compared({"id": a}, {"id": b}, given=[a])[0] is Verdict.DIFFERENT_VALUE
+    assert compared({"id": "0" * 26}, {"id": "1" * 26})[0] is Verdict.DIFFERENT_VALUE
