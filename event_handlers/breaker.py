@@ -89,6 +89,10 @@ class Circuit:
         self._open_until_s, self._is_shared = now_s + standing.open_s, True
         return was_closed
 
+    def give_up_trial(self) -> None:
+        """The call that was to try was never made: the next one may."""
+        self._trial_until_s = 0.0
+
     def leave_trial(self, until_s: float) -> None:
         """Another process has the call that tries; until then it may come back."""
         self._trial_until_s = until_s

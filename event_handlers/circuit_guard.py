@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dualrun.breakers import BreakerBoard, BreakerState
 from event_handlers.breaker import Breaker, Circuit, Circuits
 from event_handlers.context import current_context, is_in_shadow
+from event_handlers.payload import InvalidPayload
 from event_handlers.policy import NotNow
 
 __all__ = ["CircuitGuard", "CircuitOpen"]
@@ -48,11 +49,12 @@ class CircuitGuard:
         await self._enter(name, circuit, breaker)
         try:
             yield
-        except counts as exc:
-            if not isinstance(exc, NotNow):
-                await self._failed(name, circuit, breaker)
+        except (NotNow, InvalidPayload):
+            # Nothing was called: neither well nor badly.
+            circuit.give_up_trial()
             raise
-        except NotNow:
+        except counts:
+            await self._failed(name, circuit, breaker)
             raise
         except Exception:
             # What was called answered, if with an error: it is there.

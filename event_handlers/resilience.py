@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from event_handlers.circuit_guard import CircuitGuard, CircuitOpen
 from event_handlers.context import is_in_shadow
 from event_handlers.policy import NotNow
 
-__all__ = ["BulkheadFull", "CircuitOpen", "ResilienceManager"]
+__all__ = ["BulkheadFull", "CircuitOpen", "ResilienceManager", "transient_errors"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,6 +30,24 @@ class BulkheadFull(NotNow):
     def __init__(self, name: str, limit: int) -> None:
         super().__init__(1.0, f"{limit} calls of {name!r} are under way already")
         self.name = name
+
+
+_OF_CLIENTS = {
+    "httpx": ("TransportError",),
+    "aiohttp": ("ClientConnectionError", "ClientPayloadError"),
+    "requests": ("ConnectionError", "Timeout"),
+    "redis.exceptions": ("ConnectionError", "TimeoutError"),
+    "aiosmtplib": ("SMTPConnectError", "SMTPServerDisconnected", "SMTPTimeoutError"),
+}
+"""Errors of the line, by the client that raises them; not those an answer stands for."""
+
+
+def transient_errors() -> tuple[type[Exception], ...]:
+    """What another try may mend: lost and refused connections and timeouts, of Python's own and of the clients that are imported."""
+    found: list[type[Exception]] = [OSError, TimeoutError]
+    for module, names in _OF_CLIENTS.items():
+        found += [getattr(sys.modules[module], name) for name in names if hasattr(sys.modules.get(module), name)]
+    return tuple(found)
 
 
 class ResilienceManager:
@@ -51,7 +70,7 @@ class ResilienceManager:
         max_retries: int = 3,
         retry_delay_s: float = 0.1,
         max_retry_delay_s: float = 5.0,
-        retry_on: tuple[type[Exception], ...] = (OSError, TimeoutError),
+        retry_on: tuple[type[Exception], ...] | None = None,
         timeout_s: float | None = None,
         max_concurrent: int | None = None,
         breaker: Breaker | None = None,
@@ -60,15 +79,16 @@ class ResilienceManager:
     ) -> T:
         """What `fn(*args, **kwargs)` returns; of its errors, the last one is raised, or given to `fallback`.
 
-        With `use_retry`, errors of `retry_on` are followed by up to `max_retries` more calls, after a random wait that doubles from
-        `retry_delay_s` up to `max_retry_delay_s`. For waits of more than seconds let the error out: the event's own retries need no worker
-        meanwhile. `timeout_s` is for one call and ends it with `TimeoutError`. `max_concurrent` calls of this name may be under way, a
-        further one raises `BulkheadFull`. With a `breaker`, errors of `retry_on` open the circuit; while it is open calls raise
-        `CircuitOpen`.
+        With `use_retry`, errors of `retry_on` (None: `transient_errors`) are followed by up to `max_retries` more calls, after a random
+        wait that doubles from `retry_delay_s` up to `max_retry_delay_s`. For waits of more than seconds let the error out: the event's own
+        retries need no worker meanwhile. `timeout_s` is for one call and ends it with `TimeoutError`. `max_concurrent` calls of this name
+        may be under way, a further one raises `BulkheadFull`. With a `breaker`, those errors open the circuit; while it is open calls
+        raise `CircuitOpen`.
         """
+        counted = transient_errors() if retry_on is None else retry_on
 
         async def call() -> T:
-            async with self._guard.guarding(name, breaker, retry_on), self._bulkhead(name, max_concurrent), asyncio.timeout(timeout_s):
+            async with self._guard.guarding(name, breaker, counted), self._bulkhead(name, max_concurrent), asyncio.timeout(timeout_s):
                 return await fn(*args, **kwargs)
 
         try:
@@ -77,7 +97,7 @@ class ResilienceManager:
             retrying = AsyncRetrying(
                 stop=stop_after_attempt(max_retries + 1),
                 wait=wait_random_exponential(multiplier=retry_delay_s, max=max_retry_delay_s),
-                retry=retry_if_exception(lambda error: isinstance(error, retry_on) and not isinstance(error, NotNow)),
+                retry=retry_if_exception(lambda error: isinstance(error, counted) and not isinstance(error, NotNow)),
                 before_sleep=lambda state: _note_retry(name, state),
                 reraise=True,
             )

@@ -121,7 +121,7 @@ class EventWorker:
     def report(self) -> WorkerReport:
         """How it stands now."""
         return WorkerReport(
-            is_ready=self._is_ready,
+            is_ready=self._is_ready and self._broker.is_up,
             running={role.value: lane.running for role, lane in self._lanes.items()},
             waiting={role.value: lane.waiting for role, lane in self._lanes.items()},
             counts={role.value: dict(processor.settler.counts) for role, processor in self._processors.items()},

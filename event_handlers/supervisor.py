@@ -137,7 +137,7 @@ class Supervisor:
             else:
                 call: Callable[[], None] = key.data
                 call()
-        if self._watch is not None and self._ending is None and self._watch.has_changed():
+        if self._watch is not None and self._ending is None and self._watch.has_changed() and can_begin_anew():
             self._end(Ending.RELOAD)
         if time.monotonic() > self._kill_at_s:
             log.error("workers_killed", extra={"pids": sorted(self._children)})

@@ -44,6 +44,10 @@ class MemoryBroker:
         self._streams: dict[str, MemoryStream] = {}
         self._replies = Replies()
 
+    @property
+    def is_up(self) -> bool:
+        return self._is_open
+
     async def connect(self) -> None:
         self._is_open = True
         for queue in self._queues.values():

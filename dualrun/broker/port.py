@@ -187,6 +187,11 @@ class Consumer(Protocol):
 class Broker(Protocol):
     """A connection to a message broker. It reconnects by itself, and declares and consumes again what it had."""
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a link now. Nothing is asked: a link that is dead and silent is up until that is noticed."""
+        ...
+
     async def connect(self) -> None:
         """Raises `BrokerUnavailable` when the broker cannot be reached now."""
         ...

@@ -54,6 +54,10 @@ class RabbitBroker:
         self._consumers: set[RabbitConsumer] = set()
         self._keeper = LinkKeeper(self._open_link, self._restore_topology)
 
+    @property
+    def is_up(self) -> bool:
+        return self._keeper.is_up
+
     async def connect(self) -> None:
         await self._keeper.start()
         if self._publishing is None:

@@ -31,6 +31,11 @@ class LinkKeeper:
         """Between `start` and `close`."""
         return self._task is not None
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a link, as far as is known."""
+        return self._is_up.is_set() and self._link is not None and self._link.is_up
+
     async def start(self) -> None:
         """Raises `BrokerUnavailable` when there is no link now; nothing keeps running then."""
         if self._task is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import httpx
 import pytest
+import redis
 
 from dualrun.breakers_memory import MemoryBreakerBoard
 from dualrun.breakers_redis import RedisBreakerBoard
@@ -230,7 +232,7 @@ async def test_circuits_are_in_the_workers_metrics(world: World) -> None:
 async def test_a_handler_that_keeps_failing_is_left_in_peace_and_its_events_wait(world: World) -> None:
     is_down, runs = True, 0
 
-    @handler(world.task, max_attempts=2, retry_delay_s=0.1, retry_on=(ConnectionError,), breaker=Breaker(failures=2, reset_s=0.3))
+    @handler(world.task, max_attempts=2, retry_delay_s=0.1, retry_on=(ConnectionError,), breaker=Breaker(failures=2, reset_s=3.0))
     async def work(number: int) -> int:
         nonlocal runs
         runs += 1
@@ -248,6 +250,74 @@ async def test_a_handler_that_keeps_failing_is_left_in_peace_and_its_events_wait
     outcomes = await world.outcomes([await world.submit({"number": number}) for number in range(1, 4)])
     assert [(outcome.value, outcome.attempts) for outcome in outcomes] == [(1, 1), (2, 1), (3, 1)]
     assert worker.counts(Role.AUTHORITY)["deferred"] >= 3
+
+
+async def test_a_payload_that_does_not_fit_says_nothing_of_what_the_handler_calls(world: World) -> None:
+    @handler(world.task, max_attempts=1, retry_on=(ConnectionError,), breaker=Breaker(failures=3, reset_s=60.0))
+    async def work(number: int) -> int:
+        raise ConnectionError("down")
+
+    worker = await world.start(work)
+    for number in range(3):
+        await world.outcome(await world.submit({"number": "not one"}))
+        await world.outcome(await world.submit({"number": number}))
+    assert worker.report().breakers[world.task] == BreakerState.OPEN
+
+
+async def test_a_call_that_was_never_made_leaves_the_trial_to_the_next() -> None:
+    manager, now_s, breaker = ResilienceManager(clock=lambda: now_s), 0.0, Breaker(failures=1, reset_s=10.0)
+    holding, release = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        holding.set()
+        await release.wait()
+
+    async def fail() -> None:
+        raise ConnectionError("down")
+
+    async def well() -> int:
+        return 1
+
+    held = asyncio.create_task(manager.execute_with_resilience("bank", hold, max_concurrent=1))
+    await holding.wait()
+    with pytest.raises(ConnectionError):
+        await manager.execute_with_resilience("bank", fail, breaker=breaker)
+    now_s = 11.0
+    with pytest.raises(BulkheadFull):
+        await manager.execute_with_resilience("bank", well, breaker=breaker, max_concurrent=1)
+    release.set()
+    await held
+    assert await manager.execute_with_resilience("bank", well, breaker=breaker, max_concurrent=1) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ConnectError("gone"), httpx.ReadTimeout("late"), redis.exceptions.ConnectionError("gone")], ids=repr
+)
+async def test_lost_connections_of_the_clients_in_use_are_tried_again(error: Exception) -> None:
+    calls = 0
+
+    async def call() -> int:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise error
+        return calls
+
+    assert await ResilienceManager().execute_with_resilience("bank", call, use_retry=True, retry_delay_s=0.001) == 3
+
+
+async def test_an_answer_is_no_lost_connection() -> None:
+    request = httpx.Request("GET", "http://bank")
+    calls = 0
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+        raise httpx.HTTPStatusError("no", request=request, response=httpx.Response(404, request=request))
+
+    with pytest.raises(httpx.HTTPStatusError):
+        await ResilienceManager().execute_with_resilience("bank", call, use_retry=True, retry_delay_s=0.001)
+    assert calls == 1
 
 
 async def test_a_shadow_neither_opens_a_circuit_nor_meets_an_open_one_nor_fills_a_bulkhead(world: World) -> None:

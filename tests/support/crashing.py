@@ -90,6 +90,10 @@ class ProcessBroker:
         self._process = process
         self._broker = broker
 
+    @property
+    def is_up(self) -> bool:
+        return not self._process.is_dead
+
     async def connect(self) -> None:
         """It is."""
 

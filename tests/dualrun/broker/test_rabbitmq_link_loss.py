@@ -170,6 +170,20 @@ async def test_a_cancelled_consumption_stays_cancelled_when_the_link_comes_back(
     assert (inbox.waiting, proxy.links) == (0, 2)
 
 
+async def test_a_broker_knows_whether_its_link_is_up(broker: RabbitBroker, proxy: TcpProxy) -> None:
+    async def is_up() -> bool:
+        return broker.is_up
+
+    assert broker.is_up
+    proxy.refuse()
+    proxy.cut()
+    await becomes(is_up, False)
+    await proxy.listen()
+    await becomes(is_up, True)
+    await broker.close()
+    assert not broker.is_up
+
+
 async def test_nothing_was_published_when_the_broker_stays_out_of_reach(proxied_url: str, proxy: TcpProxy, name: str) -> None:
     broker = RabbitBroker(proxied_url, connect_wait_s=1.5)
     await broker.connect()
@@ -241,6 +255,8 @@ async def test_a_confirm_that_never_comes_ends_in_doubt_and_a_dead_link_is_repla
     broker = RabbitBroker(proxied_url, confirm_wait_s=1.5)
     await broker.connect()
     await broker.declare(Topology(queues=(Queue(name=name),)))
+    # The channel for publishing is opened beside all this: it is open once something went through it.
+    await becomes(lambda: _fate(broker, name), "published")
     proxy.freeze()
     with pytest.raises(BrokerUnavailable) as raised:
         await broker.publish("", name, Message(body=b"1"))
