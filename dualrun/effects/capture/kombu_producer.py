@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import wraps
 from types import ModuleType
@@ -10,6 +11,7 @@ from typing import Any
 from dualrun.effects.capture.http_call import body_of
 from dualrun.effects.capture.message import publishing
 from dualrun.effects.execution import current_execution
+from dualrun.effects.guard import permitted
 
 __all__ = ["patch"]
 
@@ -17,6 +19,8 @@ __all__ = ["patch"]
 def patch(library: ModuleType) -> None:
     """Put the capture into `Producer.publish`. Celery's own publishing is noted as the task it starts, outside of any execution here."""
     library.Producer.publish = _captured(library.Producer.publish)
+    connection = importlib.import_module("kombu.connection").Connection
+    connection._close = _permitting(connection._close)  # noqa: SLF001 - release, collect and the end of a block come here
 
 
 def _captured(publish: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,6 +35,17 @@ def _captured(publish: Callable[..., Any]) -> Callable[..., Any]:
             return publish(self, body, routing_key, *args, **options) if perform else None
 
     return captured
+
+
+def _permitting(close: Callable[..., None]) -> Callable[..., None]:
+    """A goodbye to the broker is no effect."""
+
+    @wraps(close)
+    def closing(self: object) -> None:
+        with permitted():
+            close(self)
+
+    return closing
 
 
 def _is_raw(body: object) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import logging.handlers
+import smtplib
 import socket
 import socketserver
 import ssl
@@ -21,12 +22,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
+import aiosmtplib
 import asyncpg
 import httpx
 import pytest
 import redis
+import redis.asyncio
 import requests
+import urllib3
 import uvloop
+from celery import Celery
+from kombu.connection import Connection
 
 from dualrun.broker.memory import MemoryBroker
 from dualrun.contracts import Event, Outcome, Role
@@ -44,7 +50,7 @@ from tests.dualrun.effects.orders import running
 from tests.support.services import unique_name
 
 if TYPE_CHECKING:
-    from tests.dualrun.effects.conftest import Web
+    from tests.dualrun.effects.conftest import Mail, Web
 
 REFUSED = pytest.raises(ShadowRefused, match=r"a shadow may not connect or send to 127\.0\.0\.1:")
 
@@ -441,3 +447,27 @@ def test_asyncpg_runs_over_the_connection_it_keeps(runner: asyncio.Runner, postg
             await connection.close()
 
     runner.run(use())
+
+
+@pytest.mark.services
+async def test_what_captures_know_is_no_connection_past_them(
+    web: Web, mail: Mail, redis_url: str, redis_prefix: str, amqp_url: str
+) -> None:
+    celery = Celery(broker=amqp_url, set_as_current=False)
+    queue = unique_name()
+    with running(Role.AUTHORITY) as run, Connection(amqp_url) as connection:
+        with smtplib.SMTP(mail.host, mail.port) as smtp:
+            smtp.sendmail("a@example.org", ["b@example.org"], "Subject: x\r\n\r\nx")
+        async with aiosmtplib.SMTP(hostname=mail.host, port=mail.port, start_tls=False) as server:
+            await server.sendmail("a@example.org", ["b@example.org"], "Subject: y\r\n\r\ny")
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
+            await client.set(f"{redis_prefix}x", 1, px=1)
+        connection.Producer(auto_declare=False).publish({}, routing_key=queue)
+        celery.send_task("nobody.serves_it", queue=queue)
+        with urllib3.PoolManager() as pool:
+            assert pool.request("DELETE", web.url).status == 200
+    with celery.connection_for_write() as clean:
+        clean.default_channel.queue_delete(queue)
+    celery.close()
+    assert [effect.kind for effect in run.effects] == ["email", "email", "cache", "message", "message", "http"]
+    assert run.connections_uncaptured == ()
