@@ -66,7 +66,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag
     calls_unknown: int = 0
     """Of a shadow that had answers: calls the authority never made, or not as often, or whose answer was not kept."""
     calls_unanswered: int = 0
-    """Of a shadow: calls answered in place without the authority's answer, since nothing of what that was answered was known yet."""
+    """Of a shadow: calls answered in place without the authority's answer, since nothing of what that was answered was known yet; and
+    statements that waited in vain for a lock."""
     connections_uncaptured: tuple[str, ...] = ()
     """Of an authority: where it connected or sent past every capture, `host:port` or a path, 20 at most. What it did there is not known."""
     canvas: tuple[str, ...] = ()

@@ -146,11 +146,14 @@ class Execution:
 
     @property
     def calls_unanswered(self) -> int:
-        """Calls of a shadow that were neither made nor given the authority's answer, since none of its answers were known."""
+        """Calls of a shadow that were neither made nor given the authority's answer, since none of its answers were known.
+
+        Statements that waited in vain for a lock, which its authority may have held, count too.
+        """
         return self._unanswered
 
     def answered_by_nothing(self) -> None:
-        """A call of a shadow is not made, and nothing is known of what its authority was answered."""
+        """A call of a shadow is not made, and nothing is known of what its authority was answered; or it may be in the authority's way."""
         with self._lock:
             self._unanswered += 1
 

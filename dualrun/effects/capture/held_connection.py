@@ -19,7 +19,12 @@ class HeldConnection:
 
     def commit(self) -> None:
         if self._dualrun_shadow() is None:
-            super().commit()  # type: ignore[misc]  # the driver's
+            try:
+                super().commit()  # type: ignore[misc]  # the driver's
+            except Exception:
+                if not self._dualrun_is_open():
+                    self._dualrun_session.settle(Statement(verb="ROLLBACK"))
+                raise
             self._dualrun_session.settle(Statement(verb="COMMIT"))
         elif self._dualrun_held():
             self._dualrun_perform(self._dualrun_session.commit())
@@ -33,6 +38,10 @@ class HeldConnection:
 
     def _dualrun_undo(self) -> None:
         """Roll everything of the shadow back. Does nothing the second time."""
+        raise NotImplementedError
+
+    def _dualrun_is_open(self) -> bool:
+        """True inside a transaction, as the database sees it."""
         raise NotImplementedError
 
     def _dualrun_own(self, step: Step) -> int:

@@ -58,12 +58,22 @@ class SqlDialect:
     """The verbs whose work no transaction can undo."""
     refused_functions: frozenset[str] = frozenset()
     """The functions of the database's own that reach past a transaction."""
+    deferred: tuple[str, ...] = ()
+    """What fires, before a commit, what a database leaves until then, and leaves no trace of its own."""
+    waited_in_vain: frozenset[str] = frozenset()
+    """The codes of errors that say somebody else, the authority maybe, held a lock for too long."""
     nothing: str = "SELECT 1 WHERE 1 = 0"
     reads_late: bool = False
     """True where a write with RETURNING is under way until its rows have been fetched, and no savepoint can be released before."""
 
 
-SQLITE = SqlDialect(name="SQLite", errors_abort=False, refused=frozenset({"ATTACH", "DETACH", "VACUUM"}), reads_late=True)
+SQLITE = SqlDialect(
+    name="SQLite",
+    errors_abort=False,
+    refused=frozenset({"ATTACH", "DETACH", "VACUUM"}),
+    waited_in_vain=frozenset({"SQLITE_BUSY"}),
+    reads_late=True,
+)
 _PAST_TRANSACTIONS = frozenset(
     {"dblink", "dblink_connect", "dblink_connect_u", "dblink_exec", "dblink_open", "dblink_send_query", "lo_export", "lo_import"}
     | {"pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared"}
@@ -78,6 +88,9 @@ POSTGRES = SqlDialect(
     # Below deadlock_timeout (1 s): where a shadow and an authority wait for each other, it is the shadow that gives up.
     refused_functions=_PAST_TRANSACTIONS,
     held=("SET LOCAL lock_timeout = '500ms'", "SET LOCAL idle_in_transaction_session_timeout = '60s'"),
+    # Rolled back, so that constraints are deferred again, and checked again where rows of other commits change what they say.
+    deferred=("SAVEPOINT dualrun_checked", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO SAVEPOINT dualrun_checked"),
+    waited_in_vain=frozenset({"55P03", "40P01"}),
     nothing="SET LOCAL lock_timeout = '500ms'",
 )
 
@@ -158,9 +171,20 @@ class SqlSession:
         if self._owed and not self.begun:
             yield from self._settle_up()
             return
+        if self.transaction.waiting:
+            yield from self._fire_deferred()
         yield from self._renew()
         self.begun = self._owed = False
         self.transaction.committed()
+
+    def _fire_deferred(self) -> Steps:
+        """What would refuse the commit refuses it here, and all since the last one is rolled back, as it would be."""
+        try:
+            for sql in self.dialect.deferred:
+                yield Step(sql)
+        except Exception:
+            yield from self.rollback()
+            raise
 
     def rollback(self) -> Steps:
         """The shadow's task rolls back, to where it last committed."""
@@ -207,6 +231,9 @@ class SqlSession:
             touched = yield Step(call.sql, own=False)
         except Exception as exc:
             self._aborted = self._aborts(exc) and is_open()
+            if not is_open():
+                # A commit that was refused.
+                self.transaction.rolled_back()
             raise
         self._note(call, touched)
         if not is_open():
@@ -229,7 +256,7 @@ class SqlSession:
         try:
             touched = yield Step(self.dialect.nothing if _sets_transaction(statement) else call.sql, own=False)
         except Exception as exc:
-            yield from self._mend(exc)
+            yield from self._mend(exc, call.run)
             raise
         except BaseException:
             # Cancelled: what the server made of it is not known.
@@ -277,7 +304,7 @@ class SqlSession:
         try:
             yield Step(call.sql, own=False)
         except Exception as exc:
-            yield from self._mend(exc)
+            yield from self._mend(exc, call.run)
             raise
         self._note(call, -1)
         if not self.begun:
@@ -287,8 +314,10 @@ class SqlSession:
             for held in self.dialect.held:
                 yield Step(held)
 
-    def _mend(self, exc: Exception) -> Steps:
+    def _mend(self, exc: Exception, run: Execution) -> Steps:
         """A statement failed: outside of a transaction of the task's that leaves nothing, inside it may abort the transaction."""
+        if _code(exc) in self.dialect.waited_in_vain:
+            run.answered_by_nothing()
         if self.begun:
             self._aborted = self._aborts(exc)
         else:
@@ -296,7 +325,7 @@ class SqlSession:
 
     def _aborts(self, exc: Exception) -> bool:
         """True for an error of the server's, which the drivers tell by its code. One raised before anything was sent changes nothing."""
-        return self.dialect.errors_abort and bool(getattr(exc, "sqlstate", None) or getattr(exc, "pgcode", None))
+        return self.dialect.errors_abort and bool(_code(exc))
 
     def _judge(self, statement: Statement) -> None:
         verb = statement.verb
@@ -328,6 +357,12 @@ class SqlSession:
     def _renew(self) -> Steps:
         yield Step(_RELEASE)
         yield Step(_SAVE)
+
+
+def _code(exc: Exception) -> str:
+    """By which the server, or SQLite, says what went wrong."""
+    codes = (getattr(exc, name, None) for name in ("sqlstate", "pgcode", "sqlite_errorname"))
+    return next((code for code in codes if isinstance(code, str)), "")
 
 
 def _said_in(statement: Statement, names: frozenset[str]) -> set[str]:

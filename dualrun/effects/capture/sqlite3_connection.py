@@ -155,7 +155,7 @@ class CapturedConnection(HeldConnection, sqlite3.Connection):
             sql,
             [plain(parameters) for parameters in rows],
             begins=self._dualrun_begins,
-            is_open=lambda: self.in_transaction,
+            is_open=self._dualrun_is_open,
             keys=lambda _: (cursor.lastrowid,) if cursor.rowcount == 1 else (),
         )
         perform(steps, step)
@@ -180,6 +180,9 @@ class CapturedConnection(HeldConnection, sqlite3.Connection):
             if "closed" not in str(exc):
                 raise
             self._dualrun_session.forget()
+
+    def _dualrun_is_open(self) -> bool:
+        return self.in_transaction
 
     def _dualrun_own(self, step: Step) -> int:
         return sqlite3.Connection.cursor(self, sqlite3.Cursor).execute(step.sql).rowcount

@@ -204,3 +204,14 @@ async def test_an_async_pool_is_clean_when_the_shadow_has_ended(role: Role, file
         await session.commit()
     await engine.dispose()
     assert [number for number, _ in rows(file)] == ([1, 2, 3] if role is Role.AUTHORITY else [1, 3])
+
+
+def test_a_shadow_that_waits_in_vain_for_a_lock_says_so(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as authority:
+        authority.execute("UPDATE orders SET status = 'real'")
+        shadowing = contextlib.closing(sqlite3.connect(file, timeout=0.05))
+        with running() as run, shadowing as shadow, pytest.raises(sqlite3.OperationalError, match="locked"):
+            shadow.execute("UPDATE orders SET status = 'shadow'")
+        authority.commit()
+    assert run.calls_unanswered == 1
+    assert rows(file) == [(1, "real")]

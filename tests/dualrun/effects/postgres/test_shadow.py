@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Callable
 
 import asyncpg
+import msgspec
 import psycopg
 import psycopg2
 import pytest
 
 from dualrun.contracts import Role
 from dualrun.errors import ShadowRefused
+from gateway.comparison import compare_outcomes
+from gateway.core.comparison import Verdict
 from tests.dualrun.effects.orders import running
 from tests.dualrun.effects.postgres.order_rows import rows
+from tests.support.comparing import an_outcome
 
 
 @pytest.mark.services
@@ -130,10 +136,45 @@ def test_what_happens_inside_the_database_is_rolled_back_as_well(role: Role, url
         outside.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
 
 
+def _psycopg(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(WAITING)
+
+
+def _psycopg2(url: str) -> None:
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(WAITING)
+
+
+def _asyncpg(url: str) -> None:
+    async def update() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(WAITING)
+        finally:
+            await connection.close()
+
+    asyncio.run(update())
+
+
+WAITING = "UPDATE orders SET status = 'shadow' WHERE id = 1"
+
+
 @pytest.mark.services
-def test_a_shadow_gives_way_to_whoever_holds_the_row(url: str) -> None:
+@pytest.mark.parametrize("driver", [_psycopg, _psycopg2, _asyncpg], ids=lambda driver: driver.__name__)
+def test_a_shadow_gives_way_to_whoever_holds_the_row_and_is_not_held_to_its_failure(driver: Callable[[str], None], url: str) -> None:
     with psycopg.connect(url) as authority:
         authority.execute("UPDATE orders SET status = 'real' WHERE id = 1")
-        with running(Role.SHADOW), psycopg.connect(url) as connection, pytest.raises(psycopg.errors.LockNotAvailable):
-            connection.execute("UPDATE orders SET status = 'shadow' WHERE id = 1")
+        refused = (psycopg.errors.LockNotAvailable, psycopg2.errors.LockNotAvailable, asyncpg.LockNotAvailableError)
+        with running(Role.SHADOW) as run, pytest.raises(refused):
+            driver(url)
     assert rows(url) == [(1, "real")]
+    ended = msgspec.structs.replace(an_outcome(Role.SHADOW, error="LockNotAvailable"), calls_unanswered=run.calls_unanswered)
+    assert compare_outcomes(an_outcome(Role.AUTHORITY), ended)[0] is Verdict.INCOMPLETE
+
+
+@pytest.mark.services
+def test_a_shadow_is_held_to_a_failure_of_its_own(url: str) -> None:
+    with running(Role.SHADOW) as run, psycopg.connect(url) as connection, pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute("INSERT INTO orders VALUES (1, 'again')")
+    assert run.calls_unanswered == 0
