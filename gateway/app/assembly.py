@@ -138,7 +138,7 @@ async def assemble(settings: Settings, parts: Parts) -> AsyncIterator[Services]:
     metrics.watch_shadows(shadows.counts)
     metrics.watch_flags(parts.flags)
     gate = ReadGate(flags=parts.flags, catalogue=parts.catalogue, ledger=parts.gate_ledger, now=utc_now)
-    admit = AdmitForward(gate=gate, catalogue=parts.catalogue, new_id=new_id)
+    admit = AdmitForward(gate=gate, catalogue=parts.catalogue)
     metrics.watch("dualrun_flag_version", "Version of the flags in force", lambda: float(parts.flags.snapshot.version))
     limits = Limits(parts.rate_counts, rate_per_s=settings.rate_per_s, max_waits=settings.max_waits)
     metrics.watch("dualrun_requests_limited", "Requests refused for being too many", lambda: float(limits.refused))
@@ -184,7 +184,7 @@ async def assemble(settings: Settings, parts: Parts) -> AsyncIterator[Services]:
             flag_history=ReadFlagHistory(parts.flags),
             roll_back=RollBack(changeable, admit),
             gate=gate,
-            promote=PromoteTask(flags=changeable, gate=gate, catalogue=parts.catalogue, new_id=new_id),
+            promote=PromoteTask(flags=changeable, gate=gate, catalogue=parts.catalogue),
             read_in_flight=ReadInFlight(in_flight, parts.catalogue),
             flags=parts.flags,
             dead_letters=HandleDeadLetters(parts.dead_letters),

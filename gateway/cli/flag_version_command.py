@@ -161,8 +161,22 @@ def _print_version(view: Mapping[str, Any]) -> None:
     since = view["compared_with"]
     typer.echo("\nthe version before is no longer kept" if since is None else f"\nchanged since version {since}:")
     print_changes(view["changes"])
+    if view["evidence"] is not None:
+        _print_evidence(view["evidence"])
     typer.echo("\nall flags:")
     print_table(("task", *_SHOWN), ([flag["task"], *(flag[name] for name in _SHOWN)] for flag in view["flags"].values()))
+
+
+def _print_evidence(evidence: Mapping[str, Any]) -> None:
+    typer.echo(f"\nit rests on {evidence['report']}")
+    if evidence["n"] is not None:
+        bound = evidence["mismatch_at_most_percent"]
+        proven = "" if bound is None else f", at most {bound:.3g} % proven"
+        typer.echo(f"{evidence['n']:,} comparisons, {evidence['mismatches'] or 0:,} of them different{proven}")
+    if evidence["checks"]:
+        print_table(
+            ("check", "result", "what was known"), ([check["name"], check["result"], check["text"]] for check in evidence["checks"])
+        )
 
 
 def _as_json(text: str) -> str:

@@ -14,7 +14,7 @@ class FlagEvidence:
     """What was looked at. The gate fills all of it in; a person what they know."""
 
     report: str
-    """Id of the gate's verdict, or what a person looked at: a report's address."""
+    """Id of the gate's verdict, or what a person's change rests on: a report's address, which may be one below the gateway's own."""
     n: int | None = None
     """Comparisons it rests on."""
     mismatches: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from dualrun.contracts import Mode, Side
@@ -22,10 +22,9 @@ __all__ = ["AdmitForward", "check_nothing_hidden", "check_reason", "check_served
 class AdmitForward:
     """Whether a change of flags may take the tasks it decides about further than they are."""
 
-    def __init__(self, *, gate: ReadGate, catalogue: Catalogue, new_id: Callable[[], str]) -> None:
+    def __init__(self, *, gate: ReadGate, catalogue: Catalogue) -> None:
         self._gate = gate
         self._catalogue = catalogue
-        self._new_id = new_id
 
     def goes_forward(self, before: FlagSnapshot, after: Mapping[str, Flag]) -> bool:
         """Whether the change takes anybody further on; what does not is asked for nothing."""
@@ -80,7 +79,7 @@ class AdmitForward:
         reading = await self._gate.read(move.name)
         if reading.action is not GateAction.PROMOTE:
             raise not_proven(reading, f"rule {rules[0].name!r} is a step forward")
-        return reading.as_evidence(self._new_id())
+        return reading.as_evidence(reading.report)
 
 
 def _check_step(move: ForwardMove, *, force: bool) -> None:

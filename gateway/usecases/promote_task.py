@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dualrun.contracts import Side
@@ -32,11 +31,10 @@ class Promoted:
 class PromoteTask:
     """One step forward at a time; any step back."""
 
-    def __init__(self, *, flags: FlagStore, gate: ReadGate, catalogue: Catalogue, new_id: Callable[[], str]) -> None:
+    def __init__(self, *, flags: FlagStore, gate: ReadGate, catalogue: Catalogue) -> None:
         self._flags = flags
         self._gate = gate
         self._catalogue = catalogue
-        self._new_id = new_id
 
     async def promote(
         self, task: str, *, to: Step | None, force: bool, author: str, reason: str, source: str, evidence: FlagEvidence | None = None
@@ -58,7 +56,7 @@ class PromoteTask:
             check_served(self._catalogue, task, Side.EVENTS)
         flag = reading.at(step)
         flag.check()
-        seen = evidence or reading.as_evidence(self._new_id())
+        seen = evidence or reading.as_evidence(reading.report)
         done = await self._put(reading, flag, author=author, reason=reason, source=source, evidence=seen)
         return Promoted(done, step, changes_between(reading.snapshot.flags, done.flags))
 

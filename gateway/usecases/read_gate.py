@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import quote, urlencode
 
 from dualrun.contracts import Side
 from gateway.core.errors import NotFound
@@ -61,8 +62,17 @@ class GateReading:
         back = to_legacy(self.flag)
         return () if back == self.flag else self.changes_to(replace(back, task=self.task))
 
+    @property
+    def report(self) -> str:
+        """Where the report of what this look rests on is read: of its flag version, or where the step has several, of its time."""
+        since, until = self.start.version, self.snapshot.version
+        path = f"/v1/reports/shadow/{quote(self.task)}"
+        if since == until:
+            return f"{path}?flag_version={until}"
+        return f"{path}?{urlencode({'since': as_utc(self.start.at).isoformat(), 'until': as_utc(self.read_at).isoformat()})}"
+
     def as_evidence(self, report: str) -> FlagEvidence:
-        """What a flag version made on this look rests on."""
+        """What a flag version made on this look rests on; `report` is the gate's verdict, or for people `self.report`."""
         mismatch = next((check for check in self.checks if check.name is CheckName.MISMATCH), None)
         return FlagEvidence(
             report=report,

@@ -59,10 +59,10 @@ class Way:
     def wire(self) -> None:
         """Put the use cases over what is there: again, where a test has put another part in place."""
         self.reading = ReadGate(flags=self.flags, catalogue=self.catalogue, ledger=self.ledger, now=self.clock)
-        admit = AdmitForward(gate=self.reading, catalogue=self.catalogue, new_id=self.new_id)
+        admit = AdmitForward(gate=self.reading, catalogue=self.catalogue)
         self.change = ChangeFlag(self.flags, admit)
         self.roll_back = RollBack(self.flags, admit)
-        self.promote = PromoteTask(flags=self.flags, gate=self.reading, catalogue=self.catalogue, new_id=self.new_id)
+        self.promote = PromoteTask(flags=self.flags, gate=self.reading, catalogue=self.catalogue)
 
     def clock(self) -> datetime:
         return self.now

@@ -159,8 +159,9 @@ async def test_a_rule_that_takes_somebody_further_than_a_gated_flag_asks_for_evi
     assert gateway.flags.snapshot.version == 4
 
 
+@pytest.mark.parametrize("all_at_once", [False, True])
 async def test_with_evidence_a_rule_may_go_as_far_as_the_next_step_and_the_version_says_on_what(
-    gateway: MemoryGateway, client: httpx.AsyncClient
+    gateway: MemoryGateway, client: httpx.AsyncClient, all_at_once: bool
 ) -> None:
     gate = {**GATED["gate"], "soak_s": 0, "min_samples": 10, "missing_percent": 100, "error_points": 100, "latency_ratio": 100}  # type: ignore[dict-item]
     await _put(client, gate={**gate, "mismatch_percent": 50})
@@ -168,10 +169,35 @@ async def test_with_evidence_a_rule_may_go_as_far_as_the_next_step_and_the_versi
     await gateway.ledger.store([replace(a_comparison(pair, task=TASK, shadow_ms=8.0), flag_version=1) for pair in pairs])
     outcomes = [an_outcome(pair, role, task=TASK) for pair in pairs for role in Role]
     await gateway.ledger.append([msgspec.structs.replace(outcome, flag_version=1) for outcome in outcomes], arrived_at=NOON)
-    answer = await _put(client, gate={**gate, "mismatch_percent": 50}, rules=[STAFF])
+    ruled = {**GATED, "gate": {**gate, "mismatch_percent": 50}, "rules": [STAFF]}
+    if all_at_once:
+        answer = await client.put("/v1/flags", json={"flags": {TASK: ruled}}, headers={"If-Match": '"1"'})
+    else:
+        answer = await client.put(f"/v1/flags/{TASK}", json=ruled)
     assert answer.status_code == 200, answer.text
     newest = (await client.get("/v1/flags/history")).json()["versions"][0]
     assert (newest["evidence"]["n"], newest["evidence"]["mismatches"]) == (300, 0)
+    assert await _compared(client, newest["evidence"]["report"]) == 300
+
+
+async def _compared(client: httpx.AsyncClient, report: str) -> object:
+    """What the report says that a version rests on."""
+    (task,) = (await client.get(report)).raise_for_status().json()["tasks"]
+    return task["compared"]
+
+
+async def test_a_promotion_names_the_report_of_what_it_rests_on_whatever_other_flags_did_meanwhile(
+    gateway: MemoryGateway, client: httpx.AsyncClient
+) -> None:
+    await client.put(f"/v1/flags/{TASK}", json=GATED)
+    await client.put("/v1/flags/another.task", json={"mode": "legacy"})
+    now = gateway.services.now()
+    for version in (1, 2):
+        await gateway.ledger.store([replace(a_comparison(f"s{version}", task=TASK), flag_version=version, compared_at=now)])
+    await _promote(client, force=True, reason="looked by hand")
+    newest = (await client.get("/v1/flags/history")).json()["versions"][0]
+    assert newest["evidence"]["n"] == 2
+    assert await _compared(client, newest["evidence"]["report"]) == 2
 
 
 async def test_a_flag_of_its_own_does_not_lead_a_task_past_the_gate_of_its_glob(client: httpx.AsyncClient) -> None:

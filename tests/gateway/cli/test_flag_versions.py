@@ -65,6 +65,18 @@ def test_history_show_diff_and_an_old_export_tell_the_same_story(flags: Dualrun,
     assert "events_percent: 0.5" in flags("export", "--version", "1").stdout
 
 
+def test_a_version_shows_what_it_rests_on(flags: Dualrun) -> None:
+    flags("set", TASK, "--mode", "shadow", "--shadow-percent", "100", "--safety", "pure", "--evidence", "mail 17")
+    assert "it rests on mail 17" in flags("show", "1").stdout
+    flags("promote", TASK, "--force", "--reason", "looked by hand")
+    shown = flags("show", "2").stdout
+    assert f"it rests on /v1/reports/shadow/{TASK}?flag_version=1" in shown
+    assert "0 comparisons, 0 of them different" in shown
+    assert "nothing was compared in this step" in shown
+    flags("rollback", TASK)
+    assert "rests on" not in flags("show", "3").stdout
+
+
 def test_a_version_that_is_not_kept_exits_with_2(flags: Dualrun) -> None:
     ended = flags("show", "9")
     assert ended.exit_code == 2
