@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import wraps
 from types import ModuleType
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dualrun.effects.capture.http_call import OutgoingCall, Response, outgoing
 from dualrun.effects.capture.http_stream import StreamedBody
 from dualrun.effects.execution import current_execution
+from dualrun.effects.guard import permitted
 
 if TYPE_CHECKING:
     import httpx
@@ -32,7 +33,8 @@ def _sync(
     @wraps(send)
     def captured(self: httpx.Client, request: httpx.Request, *args: object, **kwargs: object) -> httpx.Response:
         # A call made inside of another is one of its own: an authentication's, a hook's.
-        if current_execution() is None:
+        run = current_execution()
+        if run is None:
             return send(self, request, *args, **kwargs)
         body = request.read() if _bufferable(request) else None
         with outgoing(request.method, str(request.url), content_type=request.headers.get("content-type", ""), body=body) as call:
@@ -41,6 +43,8 @@ def _sync(
             request.headers.update(call.headers)
             response = send(self, request, *args, **kwargs)
             _keep(response, call)
+            if run.shadow:
+                _permit_reading(response)
             return response
 
     return captured
@@ -52,7 +56,8 @@ def _async(
     @wraps(send)
     async def captured(self: httpx.AsyncClient, request: httpx.Request, *args: object, **kwargs: object) -> httpx.Response:
         # A call made inside of another is one of its own: an authentication's, a hook's.
-        if current_execution() is None:
+        run = current_execution()
+        if run is None:
             return await send(self, request, *args, **kwargs)
         body = await request.aread() if _bufferable(request) else None
         with outgoing(request.method, str(request.url), content_type=request.headers.get("content-type", ""), body=body) as call:
@@ -61,6 +66,8 @@ def _async(
             request.headers.update(call.headers)
             response = await send(self, request, *args, **kwargs)
             _keep(response, call)
+            if run.shadow:
+                _permit_reading(response)
             return response
 
     return captured
@@ -95,6 +102,48 @@ def _keep(response: httpx.Response, call: OutgoingCall) -> None:
         close=closing,
         aclose=aclosing,
     )
+
+
+def _permit_reading(response: httpx.Response) -> None:
+    """What a shadow reads piece by piece of a call that went out: HTTP/2 tells the server how much it has read."""
+    import httpx
+
+    stream = response.stream
+
+    class Sync(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            assert isinstance(stream, httpx.SyncByteStream)
+            chunks = iter(stream)
+            while True:
+                with permitted():
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
+
+        def close(self) -> None:
+            assert isinstance(stream, httpx.SyncByteStream)
+            with permitted():
+                stream.close()
+
+    class Async(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            assert isinstance(stream, httpx.AsyncByteStream)
+            chunks = aiter(stream)
+            while True:
+                with permitted():
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
+
+        async def aclose(self) -> None:
+            assert isinstance(stream, httpx.AsyncByteStream)
+            with permitted():
+                await stream.aclose()
+
+    if not response.is_closed:
+        response.stream = Sync() if isinstance(stream, httpx.SyncByteStream) else Async()
 
 
 def _shadow_response(request: httpx.Request, answer: Response) -> httpx.Response:

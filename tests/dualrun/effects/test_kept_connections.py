@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -395,6 +395,39 @@ def test_captured_clients_of_loops_read_over_the_connections_they_keep(runner: a
                 assert run.connections_uncaptured == ()
 
     runner.run(read())
+
+
+class Acknowledging(httpx.ByteStream):
+    """Says how much was read as it is read, as HTTP/2 does."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(b"answer")
+        self._connection = connection
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in super().__iter__():
+            self._connection.sendall(b"read\n")
+            yield chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in super().__aiter__():
+            self._connection.sendall(b"read\n")
+            yield chunk
+
+
+async def test_a_captured_read_may_be_acknowledged_while_it_is_read(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Acknowledging(connection)))
+        with running():
+            with httpx.Client(transport=transport) as client, client.stream("GET", "http://shop/") as response:  # noqa: ASYNC212 - both kinds
+                for _ in response.iter_bytes():
+                    with REFUSED:
+                        connection.sendall(b"between\n")
+            async with httpx.AsyncClient(transport=transport) as client_async, client_async.stream("GET", "http://shop/") as answer:
+                assert await answer.aread() == b"answer"
+        assert connection.recv(5) == b"read\n"
+    await asyncio.to_thread(_eventually, lambda: len(server.lines) == 2)
+    assert server.lines == [b"read\n", b"read\n"]
 
 
 @pytest.mark.services
