@@ -12,7 +12,7 @@ from dualrun.broker import Broker, Delivery, Message
 from dualrun.broker.headers import fresh_headers, may_have_started
 from dualrun.broker.redirect_topology import REDIRECT_TOPOLOGY
 from dualrun.contracts import NotAnEvent, Role
-from dualrun.contracts.topology import HEADER_FLAG_VERSION, HEADER_RECALLED_BY, REDIRECT_QUEUE
+from dualrun.contracts.topology import HEADER_FLAG_VERSION, HEADER_RECALLED_BY, HEADER_STARTED, REDIRECT_QUEUE
 from dualrun.errors import BrokerError, Unroutable
 from dualrun.in_force import FlagsInForce
 from event_handlers.arrival import Arrival, arrival_of
@@ -56,7 +56,10 @@ class Recalling:
 
     async def give_back(self, message: Message, version: int) -> None:
         """Return when a gateway is sure to get it; waits for a broker that is away."""
-        returned = replace(message, headers={**fresh_headers(message.headers), HEADER_RECALLED_BY: str(version)})
+        headers = {**fresh_headers(message.headers), HEADER_RECALLED_BY: str(version)}
+        # What is given back was not begun: another delivery of it was found held while it was in somebody's hand.
+        headers.pop(HEADER_STARTED, None)
+        returned = replace(message, headers=headers)
         failures = 0
         while True:
             try:

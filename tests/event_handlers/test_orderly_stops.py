@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from dualrun.contracts import State
-from dualrun.contracts.topology import HEADER_STARTED, dead_letter_queue, service_queue
+from dualrun.broker import Message
+from dualrun.broker.redirect_topology import REDIRECT_TOPOLOGY
+from dualrun.contracts import Side, State
+from dualrun.contracts.topology import HEADER_RECALLED_BY, HEADER_STARTED, REDIRECT_QUEUE, dead_letter_queue, service_queue
+from dualrun.in_force import FlagsInForce
 from dualrun.inbox_memory import MemoryInbox
 from event_handlers import handler
+from event_handlers.recalling import Recalling
 from event_handlers.service_topology import DELIVERY_LIMIT
 from tests.event_handlers.conftest import World, any_handler
 from tests.support.eventually import becomes
@@ -58,6 +62,17 @@ async def test_what_a_stop_cut_short_bears_that_it_has_begun_and_what_it_did_not
     for delivery in deliveries:
         delivery.ack()
     await consumer.cancel()
+
+
+async def test_what_is_given_back_to_a_gateway_begins_anew(world: World) -> None:
+    await world.broker.declare(REDIRECT_TOPOLOGY)
+    await Recalling(world.broker, FlagsInForce(Side.EVENTS)).give_back(Message(body=b"{}", headers={HEADER_STARTED: "1", "own": "kept"}), 7)
+    found = Inbox()
+    consumer = await world.broker.consume(REDIRECT_QUEUE, found, prefetch=1)
+    delivery = await found.take()
+    delivery.ack()
+    await consumer.cancel()
+    assert delivery.message.headers == {"own": "kept", HEADER_RECALLED_BY: "7"}
 
 
 async def _in_hand(count: int) -> int:

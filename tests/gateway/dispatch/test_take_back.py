@@ -21,6 +21,7 @@ from dualrun.contracts.topology import (
     HEADER_FLAG_VERSION,
     HEADER_RECALLED_BY,
     HEADER_SERVICE,
+    HEADER_STARTED,
     HEADER_SUBMISSION_ID,
     REDIRECT_QUEUE,
     service_queue,
@@ -176,3 +177,13 @@ async def test_what_somebody_had_in_hand_stays_unless_it_was_to_be_given_back(wo
     (claim,) = await world.inbox.claim([ClaimRequest(claim_key(world.queue, "may have started"), "next", 1)])
     assert claim.state is ClaimState.OURS, "the next worker runs it"
     await world.taken_from(world.queue, 1)
+
+
+async def test_what_bears_that_it_may_have_begun_stays_though_it_was_published_again(world: World) -> None:
+    await world.put("begun before its worker stopped", headers={HEADER_STARTED: "1"})
+    await world.put("never begun")
+    world.catalogue.withdraw(world.announcement)
+    await world.gateway("g").look()
+    await becomes(world.depths, [1, 0, 1])
+    assert set(await world.taken_from(world.queue, 1)) == {"begun before its worker stopped"}
+    assert set(await world.taken_from(REDIRECT_QUEUE, 1)) == {"never begun"}
