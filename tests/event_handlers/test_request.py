@@ -12,7 +12,7 @@ from dualrun.broker import Message
 from dualrun.contracts import Role, headers_of
 from dualrun.contracts.topology import EVENTS_EXCHANGE, dead_letter_queue, service_queue
 from dualrun.errors import NoReply, ShadowRefused, Unroutable
-from dualrun.inbox import Change, Verb
+from dualrun.inbox import Change, Verb, claim_key, event_identity
 from dualrun.inbox_memory import MemoryInbox
 from event_handlers import Context, Event, EventBus, Policy, RequestFailed, Retry, current_context, handler
 from event_handlers.replying import encode_reply, value_of
@@ -105,7 +105,8 @@ async def test_an_answer_a_crash_kept_back_is_sent_without_running_again(world: 
     await bus.start()
     await bus.subscribe([world.task], _never, queue=world.service)
     event = world.event({})
-    await inbox.change([Change(Verb.COMPLETE, f"{service_queue(world.service)}:{event.id}", result=b"r" + encode_reply(7, None))])
+    key = claim_key(service_queue(world.service), event_identity(event.source, event.id))
+    await inbox.change([Change(Verb.COMPLETE, key, result=b"r" + encode_reply(7, None))])
     message = Message(body=b"{}", headers=headers_of(event), message_id=event.id)
     assert value_of(await world.broker.request(EVENTS_EXCHANGE, event.type, message, timeout_s=30)) == 7
     await bus.stop()
