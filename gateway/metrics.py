@@ -28,7 +28,7 @@ class Metrics:
         )
         self._refused = Counter("dualrun_submissions_refused", "Submissions refused, by problem code", ["code"], registry=self.registry)
         self._rollbacks = Counter("dualrun_rollbacks", "Rollbacks made by this process", ["source"], registry=self.registry)
-        self._promotions = Counter("dualrun_promotions", "Steps forward or back made by this process", ["source"], registry=self.registry)
+        self._promotions = Counter("dualrun_promotions", "Steps forward made by this process", ["source"], registry=self.registry)
         self._redirected = Counter(
             "dualrun_redirects", "Messages a flag change recalled, by what became of them", ["whereto"], registry=self.registry
         )
@@ -54,11 +54,11 @@ class Metrics:
         self._redirected.labels(whereto.value).inc()
 
     def rolled_back(self, source: str) -> None:
-        """One more rollback that changed something."""
+        """One more change that took tasks back: a rollback, or a promotion to a step before."""
         self._rollbacks.labels(source).inc()
 
     def promoted(self, source: str) -> None:
-        """One more promotion."""
+        """One more step forward, by promotion or by a rollback to a version further on."""
         self._promotions.labels(source).inc()
 
     def watch_flags(self, flags: FlagStore) -> None:

@@ -98,7 +98,7 @@ async def set_all(request: Request, dry_run: _DryRun = False, wait_s: WaitS = 0.
     changes = changes_between(present.flags, flags)
     if dry_run:
         present = await services.change_flag.check_all(flags, reason=body.reason, force=body.force, expected_version=expected)
-        return _answer(FlagsChangeView(version=present.version, changes=changes), present)
+        return _answer(FlagsChangeView(version=present.version, changes=changes, refused=services.change_flag.refusal), present)
     snapshot = await services.change_flag.replace_all(
         flags,
         author=author_of(request, body.author),

@@ -76,6 +76,8 @@ class FlagsChangeView(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[FlagChange, ...]
     in_flight: InFlightCounts | None = None
     """As for one flag; None with `dry_run`, too."""
+    refused: str | None = None
+    """With `dry_run`: why the change itself is refused here, where flags are changed elsewhere."""
 
 
 class VersionEntry(msgspec.Struct, frozen=True, kw_only=True):

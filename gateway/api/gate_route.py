@@ -88,7 +88,7 @@ async def promote(request: Request, task: str, wait_s: WaitS = 0.0) -> Response:
         source=body.source,
         evidence=evidence_of(body.evidence),
     )
-    services.metrics.promoted(body.source)
+    (services.metrics.promoted if done.is_forward else services.metrics.rolled_back)(body.source)
     return _answer(done, await services.read_in_flight.moved_by(done.snapshot, wait_s=wait_s))
 
 

@@ -143,6 +143,8 @@ def _headers_of(error: GatewayError, problem: Problem) -> dict[str, str] | None:
         if isinstance(error, TooManyRequests):
             return {"Retry-After": str(error.retry_after_s)}
         return {"WWW-Authenticate": 'Bearer realm="dualrun"'} if isinstance(error, Unauthenticated) else None
+    if isinstance(error, FlagConflict):
+        return {"ETag": f'"{error.current_version}"'}
     if problem.code == "idempotency_in_progress":
         return {"Retry-After": "1"}
     return {"Retry-After": str(retry)} if (retry := _kind_of(error).retry_after_s) is not None else None

@@ -88,7 +88,7 @@ async def roll_back_task(request: Request, task: str, wait_s: WaitS = _WAIT_S) -
 
 def _count(services: Services, done: RolledBack, source: str) -> None:
     if done.changes:
-        services.metrics.rolled_back(source)
+        (services.metrics.promoted if done.is_forward else services.metrics.rolled_back)(source)
 
 
 async def _body(request: Request, services: Services) -> RollbackBody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,14 @@ def changeable_flags(settings: Settings, flags: FlagStore) -> FlagStore:
 
 async def follow_flag_source(
     stack: AsyncExitStack, settings: Settings, flags: FileFlagStore, catalogue: Catalogue, file: Path | None
-) -> None:
-    """Take flags from their file, or from an OpenFeature provider, until the stack is left."""
+) -> Mapping[str, Callable[[], Awaitable[str | None]]]:
+    """Take flags from their file, or from an OpenFeature provider, until the stack is left. Gives what can be asked how a file fares."""
     source = _flag_source(settings, flags, catalogue, file)
-    if source is not None:
-        await source.start()
-        stack.push_async_callback(source.stop)
+    if source is None:
+        return {}
+    await source.start()
+    stack.push_async_callback(source.stop)
+    return {"flags file": source.probe} if isinstance(source, FlagsFile) else {}
 
 
 def _flag_source(settings: Settings, flags: FileFlagStore, catalogue: Catalogue, file: Path | None) -> FlagsFile | OpenFeatureFlags | None:

@@ -67,7 +67,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Services]:
         for part in (catalogue, breakers, flags, notices, idempotency, callers, gate_notices, notice_log, webhook_leases, access):
             await part.start()
             stack.push_async_callback(part.stop)
-        await follow_flag_source(stack, settings, flags, catalogue, settings.flags_file)
+        of_file = await follow_flag_source(stack, settings, flags, catalogue, settings.flags_file)
         engine = await stack.enter_async_context(open_engine(settings.ledger_url.get_secret_value()))
         ledger = SqlLedgerReader(engine)
         inbox = RedisInbox(redis_url, prefix)
@@ -103,7 +103,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Services]:
             legacy_queues=celery_broker,
             inbox=inbox,
             broadcast=broadcast,
-            probes={"broker": probe_of(broker), "redis": notices.probe, "ledger": ledger.probe},
+            probes={"broker": probe_of(broker), "redis": notices.probe, "ledger": ledger.probe, **of_file},
             facts={"redis": notices.facts, "ledger": ledger.facts},
         )
         yield await stack.enter_async_context(assemble(settings, parts))

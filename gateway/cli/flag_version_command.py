@@ -129,9 +129,11 @@ def apply(
 
     def told() -> None:
         print_changes(view["changes"])
+        if view["refused"]:
+            return typer.echo(f"apply is refused here: {view['refused']}")
         would = "would follow" if dry_run and view["changes"] else "in force"
         typer.echo(f"version {view['version'] + (would != 'in force')} {would}")
-        print_in_flight(view["in_flight"], "`dualrun flags in-flight TASK`")
+        return print_in_flight(view["in_flight"], "`dualrun flags in-flight TASK`")
 
     show({**view, "dry_run": dry_run}, format, told)
 

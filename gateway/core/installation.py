@@ -23,6 +23,7 @@ _DO: Mapping[str, str] = {
     "broker": "start RabbitMQ, or set DUALRUN_AMQP_URL; until then nothing is accepted",
     "redis": "start Redis, or set DUALRUN_REDIS_URL; until then the last known flags decide",
     "ledger": "start the database, or set DUALRUN_LEDGER_URL; until then reports and gate stand still",
+    "flags file": "mend the file: it is applied as soon as it can be read; until then the flags before it decide",
 }
 
 

@@ -131,7 +131,7 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
         # Evidence is counted by flag version: what an earlier process left in the ledger must not pass for this one's.
         flags = MemoryFlagStore(last_version=await gate_ledger.latest_flag_version())
         catalogue, notices, verdicts = MemoryCatalogue(), MemoryNotices(), MemoryGateNotices()
-        await follow_flag_source(stack, settings, flags, catalogue, options.flags_file)
+        of_file = await follow_flag_source(stack, settings, flags, catalogue, options.flags_file)
         comparator = comparator_of(settings, BrokerRecordSource(broker), (SqlLedgerWriter(engine), SqlJudgements(engine)), notices)
         await comparator.start()
         stack.push_async_callback(comparator.stop)
@@ -174,7 +174,7 @@ async def open_embedded(options: EmbeddedOptions) -> AsyncIterator[EmbeddedStack
             rate_counts=MemoryRateCounts(),
             audit_spool=FileAuditSpool(options.state_dir / "audit"),
             broadcast=Broadcast(broker),
-            probes={"ledger": reader.probe},
+            probes={"ledger": reader.probe, **of_file},
             facts={"ledger": reader.facts},
         )
         stack.push_async_callback(until_empty, partial(_waiting, celery, broker), options.drain_s)

@@ -23,6 +23,10 @@ class FlagsChangedElsewhere:
     def snapshot(self) -> FlagSnapshot:
         return self._store.snapshot
 
+    @property
+    def refusal(self) -> FlagsElsewhere | None:
+        return self._refusal()
+
     async def latest(self) -> FlagSnapshot:
         """Raises `StoreUnavailable`."""
         return await self._store.latest()

@@ -59,6 +59,10 @@ class FlagsFile:
         if self._unasked is not None:
             await self._unasked.stop()
 
+    async def probe(self) -> str | None:
+        """What is wrong with the content looked at last; None where it is in force."""
+        return None if self.last_error is None else f"not applied: {self.last_error}"
+
     async def apply(self) -> None:
         """Apply the content unless it is the one looked at last. A store out of reach is logged, and tried again with the next poll."""
         try:

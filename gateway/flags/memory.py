@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from gateway.core.errors import FlagConflict
+from gateway.core.errors import FlagConflict, FlagsElsewhere
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.recall import next_version
@@ -50,6 +50,11 @@ class MemoryFlagStore:
     @property
     def file_hash(self) -> str | None:
         return self._file_hash
+
+    @property
+    def refusal(self) -> FlagsElsewhere | None:
+        """None: it may be changed."""
+        return None
 
     async def latest(self) -> FlagSnapshot:
         """As `snapshot`."""

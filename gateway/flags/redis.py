@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from dualrun.background import cancelled
 from dualrun.broadcast import Broadcast
 from dualrun.flags_redis import flags_channel, flags_key
-from gateway.core.errors import FlagConflict, StoreUnavailable
+from gateway.core.errors import FlagConflict, FlagsElsewhere, StoreUnavailable
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
 from gateway.core.override import applied, override_of
@@ -151,6 +151,11 @@ class RedisFlagStore:
     async def probe(self) -> None:
         """Raises `StoreUnavailable` where Redis is out of reach or holds what cannot be read."""
         await self._refresh()
+
+    @property
+    def refusal(self) -> FlagsElsewhere | None:
+        """None: it may be changed."""
+        return None
 
     async def latest(self) -> FlagSnapshot:
         """What Redis holds now. Raises `StoreUnavailable`."""

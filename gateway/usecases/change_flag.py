@@ -42,6 +42,7 @@ class ChangeFlag:
         `AdmitForward` raises), `StoreUnavailable`.
         """
         flag.check()
+        self._check_changeable()
         known = await self.known(expected_version)
         seen = await self._admit(known, known.with_flag(flag), force=force, reason=reason)
         present = known
@@ -74,7 +75,8 @@ class ChangeFlag:
         evidence: FlagEvidence | None = None,
         force: bool = False,
     ) -> FlagSnapshot:
-        """Make these all the flags there are. Raises as `check_all`."""
+        """Make these all the flags there are. Raises as `check_all`, and `FlagsElsewhere`."""
+        self._check_changeable()
         for attempt in range(_ATTEMPTS):
             checked = await self.known(expected_version) if expected_version is not None else await self._flags.latest()
             seen = await self._checked(checked, flags, reason=reason, force=force)
@@ -102,6 +104,15 @@ class ChangeFlag:
             except FlagRejected as exc:
                 raise pointing_below(exc, f"/flags/{task}") from exc
         return await self._admit(present, flags, force=force, reason=reason, at="/flags")
+
+    @property
+    def refusal(self) -> str | None:
+        """Why a change that passes `check_all` is refused all the same: flags are changed elsewhere."""
+        return None if self._flags.refusal is None else str(self._flags.refusal)
+
+    def _check_changeable(self) -> None:
+        if self._flags.refusal is not None:
+            raise self._flags.refusal
 
     async def known(self, version: int | None) -> FlagSnapshot:
         """The version a caller has read, perhaps from a gateway that heard of it before this one; without one, what is in force here.

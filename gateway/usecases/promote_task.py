@@ -26,6 +26,7 @@ class Promoted:
     snapshot: FlagSnapshot
     step: Step
     changes: tuple[FlagChange, ...]
+    is_forward: bool = False
 
 
 class PromoteTask:
@@ -58,7 +59,7 @@ class PromoteTask:
         flag.check()
         seen = evidence or reading.as_evidence(reading.report)
         done = await self._put(reading, flag, author=author, reason=reason, source=source, evidence=seen)
-        return Promoted(done, step, changes_between(reading.snapshot.flags, done.flags))
+        return Promoted(done, step, changes_between(reading.snapshot.flags, done.flags), step.rank > reading.step.rank)
 
     async def hold(self, task: str, *, held: bool, author: str, reason: str, source: str) -> Promoted:
         """Keep a task where it is, or let it go on. Repeating it changes nothing. Raises `NotFound`, `FlagConflict`, `StoreUnavailable`."""

@@ -36,6 +36,8 @@ class RolledBack:
     changes: tuple[FlagChange, ...]
     is_stored: bool = True
     """False where the store was away: in force all the same, and part of the store when it is back."""
+    is_forward: bool = False
+    """Whether it took anybody further on: to a version of before that was further."""
 
 
 class RollBack:
@@ -115,7 +117,9 @@ class RollBack:
         changes = changes_between(present.flags, flags)
         if not changes:
             return RolledBack(present, ())
-        return RolledBack(await self._flags.override(flags, author=author, reason=reason, source=source), changes, is_stored=False)
+        is_forward = self._admit.goes_forward(present, flags)
+        done = await self._flags.override(flags, author=author, reason=reason, source=source)
+        return RolledBack(done, changes, is_stored=False, is_forward=is_forward)
 
     async def _in_store(self, wanted: _Wanted, author: str, reason: str, source: str, evidence: FlagEvidence | None) -> RolledBack:
         # Memory may be behind: what looks rolled back already may not be. Each conflict means that another change went in between.
@@ -129,7 +133,7 @@ class RollBack:
                 done = await self._flags.replace(
                     flags, expected_version=present.version, author=author, reason=reason, source=source, evidence=evidence
                 )
-                return RolledBack(done, changes)
+                return RolledBack(done, changes, is_forward=self._admit.goes_forward(present, flags))
             except FlagConflict:
                 continue
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from gateway.core.errors import FlagsElsewhere
 from gateway.core.evidence_note import FlagEvidence
 from gateway.core.flags import Flag, FlagSnapshot
 
@@ -17,6 +18,11 @@ class FlagStore(Protocol):
     @property
     def snapshot(self) -> FlagSnapshot:
         """The flags in force, from memory; the last known good ones while the store is away."""
+        ...
+
+    @property
+    def refusal(self) -> FlagsElsewhere | None:
+        """Why nobody changes flags here; None where they may."""
         ...
 
     async def latest(self) -> FlagSnapshot:

@@ -80,6 +80,7 @@ async def test_setting_all_flags_leaves_no_others_and_says_what_changed(gateway:
 async def test_a_dry_run_says_what_would_change_and_changes_nothing(client: httpx.AsyncClient) -> None:
     answer = await client.put("/v1/flags", params={"dry_run": True}, json={"flags": {TASK: SHADOW}})
     assert (answer.status_code, answer.json()["version"], len(answer.json()["changes"])) == (200, 0, 1)
+    assert answer.json()["refused"] is None
     assert (await _history(client))["versions"] == []
 
 
@@ -88,6 +89,7 @@ async def test_setting_all_flags_asks_for_the_version_they_were_read_at(client: 
     assert (answer.status_code, answer.json()["code"]) == (428, "if_match_required")
     answer = await client.put("/v1/flags", json={"flags": {}}, headers={"If-Match": '"3"'})
     assert (answer.status_code, answer.json()["code"], answer.json()["current_version"]) == (409, "flag_conflict", 0)
+    assert answer.headers["ETag"] == '"0"'
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -238,6 +238,26 @@ async def test_a_gate_that_cannot_be_is_refused_with_its_place(client: httpx.Asy
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
+async def test_a_step_back_counts_as_a_rollback_and_a_rollback_further_on_as_a_promotion(client: httpx.AsyncClient) -> None:
+    async def counted() -> tuple[str, ...]:
+        text = (await client.get("/metrics")).text
+        return tuple(line for line in text.splitlines() if line.startswith(("dualrun_rollbacks_total", "dualrun_promotions_total")))
+
+    async def moves(path: str, **body: object) -> tuple[str, ...]:
+        before = await counted()
+        (await client.post(f"/v1/flags/{path}", json=body)).raise_for_status()
+        return tuple(sorted({line.split("_total")[0] for line in set(await counted()) - set(before)}))
+
+    await client.put(f"/v1/flags/{TASK}", json={"mode": "canary", "events_percent": 1})
+    assert await moves(f"{TASK}/promote", force=True, reason="go") == ("dualrun_promotions",)
+    assert await moves(f"{TASK}/promote", to="canary 1 %") == ("dualrun_rollbacks",)
+    assert await moves(f"{TASK}/rollback") == ("dualrun_rollbacks",)
+    assert await moves(f"{TASK}/rollback") == ()
+    assert await moves(f"{TASK}/rollback", to_version=1) == ("dualrun_promotions",)
+    assert await moves("rollback") == ("dualrun_rollbacks",)
+    assert await moves("rollback", to_version=2) == ("dualrun_promotions",)
+
+
 async def test_metrics_show_mode_exposure_and_what_was_rolled_back(client: httpx.AsyncClient) -> None:
     await client.put(f"/v1/flags/{TASK}", json={"mode": "canary", "events_percent": 2.5})
     text = (await client.get("/metrics")).text

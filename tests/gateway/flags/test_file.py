@@ -90,9 +90,11 @@ async def test_a_broken_file_is_refused_with_its_line_and_the_last_good_flags_st
         await _until(lambda: file.last_error is not None)
         assert file.last_error is not None
         assert (file.last_error.line, file.last_error.column, file.last_error.pointer) == (3, 24, "/flags/learning.add/mode")
+        assert f"{path}:3:24" in str(await file.probe())
         assert store.snapshot.flags == ADDED
         path.write_text(OTHER)
         await _until(lambda: file.last_error is None)
+        assert await file.probe() is None
         assert set(store.snapshot.flags) == {"learning.sleep"}
 
 
