@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.console.page import author_of, chosen_in, form_of, page_path, redirect, render, services_of
+from gateway.console.seal import sealed, unsealed
 from gateway.core.dead_letter import DeadLetter
 from gateway.core.errors import NotFound, StoreUnavailable
 from gateway.usecases.read_queues import QueueReading
@@ -34,7 +35,7 @@ async def replay(request: Request) -> Response:
     """Send it back to its queue."""
     queue, id_ = request.path_params["queue"], request.path_params["id"]
     await services_of(request).dead_letters.replay(queue, id_, author=author_of(request))
-    return _back(request, _service_of(queue), replayed="1")
+    return _back(request, _service_of(queue), replayed=1)
 
 
 async def discard(request: Request) -> Response:
@@ -45,32 +46,43 @@ async def discard(request: Request) -> Response:
     if not reason:
         return render(request, "dead_letter.html.j2", status=422, letter=await handle.one(queue, id_), missing_reason=True)
     await handle.discard(queue, id_, author=author_of(request), reason=reason)
-    return _back(request, _service_of(queue), discarded="1")
+    return _back(request, _service_of(queue), discarded=1)
 
 
 async def replay_chosen(request: Request) -> Response:
     """Send those that were ticked back to their queues."""
     chosen, form = await chosen_in(request, "letter")
+    if not chosen:
+        return await _list(request, service=form.get("service"), none_ticked=True, status=422)
     handle = services_of(request).dead_letters
     replayed = [await handle.replay_many(queue, ids, author=author_of(request)) for queue, ids in _by_queue(chosen).items()]
-    return _back(request, form.get("service", ""), replayed=str(sum(map(len, replayed))))
+    return _back(request, form.get("service", ""), replayed=sum(map(len, replayed)))
 
 
 async def discard_chosen(request: Request) -> Response:
     """Delete those that were ticked; without a reason nothing happens but the question for one."""
     chosen, form = await chosen_in(request, "letter")
     reason = form.get("reason", "")
+    if not chosen:
+        return await _list(request, service=form.get("service"), none_ticked=True, typed=reason, status=422)
     if not reason:
         return await _list(request, service=form.get("service"), missing_reason=True, ticked=chosen, status=422)
     handle = services_of(request).dead_letters
     discarded = [
         await handle.discard_many(queue, ids, author=author_of(request), reason=reason) for queue, ids in _by_queue(chosen).items()
     ]
-    return _back(request, form.get("service", ""), discarded=str(sum(map(len, discarded))))
+    return _back(request, form.get("service", ""), discarded=sum(map(len, discarded)))
 
 
 async def _list(
-    request: Request, *, service: str | None = None, missing_reason: bool = False, ticked: Sequence[str] = (), status: int = 200
+    request: Request,
+    *,
+    service: str | None = None,
+    missing_reason: bool = False,
+    none_ticked: bool = False,
+    ticked: Sequence[str] = (),
+    typed: str = "",
+    status: int = 200,
 ) -> Response:
     services = services_of(request)
     known, depths = services.queues.services(), await _depths(request)
@@ -84,7 +96,7 @@ async def _list(
             letters = await services.dead_letters.of_service(shown)
         except NotFound:
             unknown = True
-    done = next(((int(n), words) for name, words in _DONE.items() if (n := request.query_params.get(name, "")).isdecimal()), None)
+    done = next(((int(n), words) for name, words in _DONE.items() if (n := unsealed(request, name))), None)
     return render(
         request,
         "dead_letters.html.j2",
@@ -94,6 +106,8 @@ async def _list(
         letters=letters,
         unknown=unknown,
         missing_reason=missing_reason,
+        none_ticked=none_ticked,
+        typed=typed,
         ticked=set(ticked),
         key_of=_key_of,
         done=done,
@@ -124,6 +138,7 @@ def _service_of(queue: str) -> str:
     return queue.rpartition(".")[2]
 
 
-def _back(request: Request, service: str, **done: str) -> Response:
-    path = page_path(request, "/dead-letters", service=service, **done)
+def _back(request: Request, service: str, **done: int) -> Response:
+    ((name, count),) = done.items()
+    path = page_path(request, "/dead-letters", service=service, **sealed(request, name, str(count)))
     return redirect(request, path.removeprefix(request.scope.get("root_path", "")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +15,7 @@ from gateway.comparison import RuleEffect
 from gateway.console.page import author_of, form_of, redirect, render, services_of
 from gateway.console.pair import pair_of
 from gateway.console.rule_form import RuleKind, rule_form_of, rule_of
-from gateway.console.seal import is_sealed, seal_of
+from gateway.console.seal import is_sealed, seal_of, sealed, unsealed
 from gateway.console.task_page import task_path
 from gateway.core.errors import NotFound
 from gateway.core.moment import as_utc
@@ -47,7 +47,7 @@ async def difference(request: Request) -> Response:
     """`sample` counts from 1. Raises `NotFound`, `StoreUnavailable`."""
     services = services_of(request)
     group = await _group(request)
-    saved = request.query_params.get("saved", "")[:500]
+    saved = unsealed(request, "saved")
     return await _page(request, group, _RuleForm(filled=rule_form_of(group, _today(services)), errors={}), saved=saved)
 
 
@@ -71,7 +71,7 @@ async def rule(request: Request) -> Response:
     is_shown = is_sealed(request, sent.get("shown", ""), *_said(group, form))
     if form["do"] == "save" and is_shown:
         place = await services.make_rule.save(group.task, made)
-        return redirect(request, f"/differences/{group.fingerprint}?saved={quote(place)}")
+        return redirect(request, f"/differences/{group.fingerprint}?{urlencode(sealed(request, 'saved', place))}")
     changed = form["do"] == "save"
     previewed = _RuleForm(
         filled=form,

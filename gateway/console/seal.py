@@ -10,7 +10,9 @@ from starlette.requests import Request
 
 from gateway.console.page import services_of
 
-__all__ = ["is_sealed", "seal_of"]
+__all__ = ["is_sealed", "seal_of", "sealed", "unsealed"]
+
+_BELIEVED_S = 120
 
 
 def seal_of(request: Request, *parts: str) -> str:
@@ -25,3 +27,18 @@ def seal_of(request: Request, *parts: str) -> str:
 def is_sealed(request: Request, given: str, *parts: str) -> bool:
     """Whether `given` is the seal of these texts."""
     return hmac.compare_digest(given.encode(), seal_of(request, *parts).encode())
+
+
+def sealed(request: Request, name: str, value: str) -> dict[str, str]:
+    """A query by which the next page says what was done; a link somebody made up says nothing."""
+    at_s = str(int(services_of(request).now().timestamp()))
+    return {name: value, "at": at_s, "seal": seal_of(request, name, value, at_s)}
+
+
+def unsealed(request: Request, name: str) -> str:
+    """What `sealed` was given two minutes ago or later; empty where it was not."""
+    query = request.query_params
+    value, at_s = query.get(name, ""), query.get("at", "")
+    if not is_sealed(request, query.get("seal", ""), name, value, at_s):
+        return ""
+    return value if int(at_s) + _BELIEVED_S > services_of(request).now().timestamp() else ""

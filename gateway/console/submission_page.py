@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.comparison import redacted_places
 from gateway.console.page import redirect, render, segment, services_of
 from gateway.console.pair import pair_of
+from gateway.console.seal import sealed, unsealed
 from gateway.console.timeline import timeline
 from gateway.report.samples import NOTHING, sides_of
 
@@ -28,7 +31,7 @@ async def submission(request: Request) -> Response:
         moments=timeline(view),
         live=not ended,
         secrets=redacted_places({"args": list(asked.args), "kwargs": asked.kwargs}),
-        again_of=request.query_params.get("again_of", "")[:200],
+        again_of=unsealed(request, "again_of"),
         sides_of=sides_of,
         nothing=NOTHING,
         now=services.now(),
@@ -40,4 +43,4 @@ async def submit_again(request: Request) -> Response:
     services, earlier = services_of(request), request.path_params["id"]
     submitted = await services.submit_again.submit(earlier)
     services.metrics.accepted(submitted.accepted.task, submitted.accepted.decision)
-    return redirect(request, f"/submissions/{segment(submitted.accepted.id)}?again_of={segment(earlier)}")
+    return redirect(request, f"/submissions/{segment(submitted.accepted.id)}?{urlencode(sealed(request, 'again_of', earlier))}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.page_headers import PAGE_HEADERS
+from gateway.api.problem import Problem, problem_of
 from gateway.api.services import Services
 from gateway.console.charts import WINDOWS, Mark, Window, chart_data, dense
 from gateway.console.observed import observed_of_task
@@ -15,7 +18,7 @@ from gateway.console.page import author_of, form_of, redirect, render, segment, 
 from gateway.console.task_rows import TaskRow, row_of
 from gateway.console.tasks_page import live_workers
 from gateway.console.way import way_of
-from gateway.core.errors import NotFound, StoreUnavailable
+from gateway.core.errors import AccessDenied, GatewayError, NotFound, StoreUnavailable
 from gateway.core.flag_change import FlagChange
 from gateway.core.moment import as_utc
 from gateway.report.samples import NOTHING, sides_of
@@ -29,8 +32,23 @@ _VERSIONS_SHOWN = 8
 _YOUNG = timedelta(hours=3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused:
+    """What was asked for here and not done, and what was typed for it."""
+
+    problem: Problem
+    at: str
+    """Which form."""
+    reason: str
+    force: bool
+
+
 async def task(request: Request) -> Response:
     """Raises `NotFound` where nobody serves, flags or observed a task of that name."""
+    return await _page(request)
+
+
+async def _page(request: Request, refused: _Refused | None = None) -> Response:
     services = services_of(request)
     name = request.path_params["task"]
     seen = await observed_of_task(services, name)
@@ -43,6 +61,8 @@ async def task(request: Request) -> Response:
     return render(
         request,
         "task.html.j2",
+        status=200 if refused is None else refused.problem.status,
+        refused=refused,
         row=row,
         reading=await _reading(services, row),
         way=way_of(row.flag),
@@ -75,21 +95,21 @@ async def activity(request: Request) -> Response:
 
 async def roll_back(request: Request) -> Response:
     """Take the task to mode legacy. It may be repeated."""
-    name = request.path_params["task"]
-    reason = (await form_of(request)).get("reason") or "rolled back in the console"
-    await services_of(request).roll_back.task(name, to_version=None, author=author_of(request), reason=reason, source="console")
-    return _back(request, name)
+    name, form = request.path_params["task"], await form_of(request)
+    reason = form.get("reason") or "rolled back in the console"
+    asked = services_of(request).roll_back.task(name, to_version=None, author=author_of(request), reason=reason, source="console")
+    return await _done(request, asked, at="rollback", form=form)
 
 
 async def promote(request: Request) -> Response:
-    """One step forward; `force` does it without evidence, for a reason. Raises what `PromoteTask.promote` raises."""
+    """One step forward; `force` does it without evidence, for a reason."""
     name = request.path_params["task"]
     form = await form_of(request)
     reason, force = form.get("reason", ""), form.get("force") == "yes"
-    await services_of(request).promote.promote(
+    asked = services_of(request).promote.promote(
         name, to=None, force=force, author=author_of(request), reason=reason, source="console", evidence=None
     )
-    return _back(request, name)
+    return await _done(request, asked, at="promote", form=form)
 
 
 async def hold(request: Request) -> Response:
@@ -97,8 +117,21 @@ async def hold(request: Request) -> Response:
     name = request.path_params["task"]
     form = await form_of(request)
     held = form.get("held") == "yes"
-    await services_of(request).promote.hold(name, held=held, author=author_of(request), reason=form.get("reason", ""), source="console")
-    return _back(request, name)
+    said = form.get("reason", "")
+    asked = services_of(request).promote.hold(name, held=held, author=author_of(request), reason=said, source="console")
+    return await _done(request, asked, at="hold", form=form)
+
+
+async def _done(request: Request, asked: Awaitable[object], *, at: str, form: Mapping[str, str]) -> Response:
+    """The task as it is then; where the change is refused, the page it was asked for on, with why and what was typed."""
+    try:
+        await asked
+    except (NotFound, AccessDenied):
+        raise
+    except GatewayError as exc:
+        typed = _Refused(problem=problem_of(exc), at=at, reason=form.get("reason", ""), force=form.get("force") == "yes")
+        return await _page(request, typed)
+    return redirect(request, task_path(request.path_params["task"]))
 
 
 async def _reading(services: Services, row: TaskRow) -> GateReading | None:
@@ -143,7 +176,3 @@ def _in_words(change: FlagChange) -> str:
 def task_path(name: str) -> str:
     """The page of a task."""
     return f"/tasks/{segment(name)}"
-
-
-def _back(request: Request, task: str) -> Response:
-    return redirect(request, task_path(task))

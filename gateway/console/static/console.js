@@ -126,11 +126,13 @@ document.addEventListener("submit", (event) => {
   const some = form.dataset.some;
   if (some && !form.querySelector(`input[name="${some}"]:checked`)) {
     event.preventDefault();
+    form.querySelector("[data-none]").hidden = false;
     form.querySelector(`input[name="${some}"]`)?.focus();
     return;
   }
   const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
-  if (question && !window.confirm(question)) {
+  const chosen = some ? form.querySelectorAll(`input[name="${some}"]:checked`).length : 0;
+  if (question && !window.confirm(question.replace("{n}", chosen === 1 ? "1 message" : `${chosen.toLocaleString()} messages`))) {
     event.preventDefault();
     return;
   }
@@ -176,6 +178,8 @@ for (const all of document.querySelectorAll("[data-all]")) {
   const each = () => [...document.querySelectorAll(`input[name="${all.dataset.all}"]`)];
   all.addEventListener("change", () => { for (const one of each()) one.checked = all.checked; });
   document.addEventListener("change", (event) => {
+    const none = all.form.querySelector("[data-none]");
+    if (none) none.hidden = true;
     if (event.target.name === all.dataset.all) all.checked = each().every((one) => one.checked);
   });
 }

@@ -294,7 +294,11 @@ async def test_ticked_dead_letters_are_replayed_together_and_discarded_for_a_rea
     assert unsaid.status_code == 422
     ticked = [f"{EVENTS_QUEUE}/m-{n}" for n in (0, 2)]
     gone = await client.post("/console/dead-letters/replay", data={"service": "shop", "letter": ticked}, headers=HERE)
-    assert gone.headers["location"] == "/console/dead-letters?service=shop&replayed=2"
+    assert gone.headers["location"].startswith("/console/dead-letters?service=shop&replayed=2&")
+    assert "2 messages sent back to their queues." in (await client.get(gone.headers["location"])).text
+    # What a link says that nobody here wrote is not told as done.
+    for forged in ("replayed=2", gone.headers["location"].partition("?")[2].replace("replayed=2", "replayed=5000")):
+        assert "sent back" not in (await client.get(f"/console/dead-letters?{forged}")).text
     assert (await gateway.depths())[EVENTS_QUEUE] == 2
     await client.post(
         "/console/dead-letters/discard", data={"service": "shop", "letter": f"{EVENTS_QUEUE}/m-1", "reason": "old"}, headers=HERE
