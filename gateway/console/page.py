@@ -25,6 +25,7 @@ from gateway.api.services import Services
 from gateway.console.controls import controls_of
 from gateway.core.access import Via
 from gateway.core.flags import percent_of
+from gateway.core.moment import as_utc
 from gateway.report.words import DIFFERENCES, VERDICTS, counted, duration, instant, percent, visible
 
 __all__ = [
@@ -146,6 +147,7 @@ def _environment() -> Environment:
         counted=counted,
         duration=duration,
         instant=instant,
+        instant_ms=_instant_ms,
         percent=percent,
         visible=visible,
         share=_share,
@@ -177,6 +179,10 @@ def _breakable(text: str) -> Markup:
 
 def _pretty(value: object) -> str:
     return visible(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _instant_ms(moment: datetime) -> str:
+    return f"{as_utc(moment):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
 
 
 def _iso(moment: datetime) -> str:

@@ -140,3 +140,18 @@ def test_a_summary_and_a_region_that_scrolls_keep_the_focus_when_the_page_is_wri
             swap(page)
             expect(kept).not_to_have_attribute("data-before", "the swap")
             expect(kept).to_be_focused()
+
+
+def test_single_key_shortcuts_can_be_turned_off_and_stay_off(gateway: GatewayServer, browser: Browser) -> None:
+    with visiting(gateway.url, DESKTOP, browser=browser) as visit:
+        page = visit.page
+        page.goto("/console/")
+        search = page.get_by_label("Name", exact=True)
+        page.keyboard.press("/")
+        expect(search).to_be_focused()
+        page.get_by_label("Keys: j and k").uncheck()
+        page.reload()
+        expect(page.get_by_label("Keys: j and k")).not_to_be_checked()
+        page.keyboard.press("/")
+        expect(search).not_to_be_focused()
+        visit.check_accessibility()

@@ -2,12 +2,15 @@
 "use strict";
 
 const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const shownExactly = new Intl.DateTimeFormat(undefined, {
+  year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
+});
 const REFRESH_MS = 5000;
 
 function localTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
-    if (!Number.isNaN(moment.getTime())) time.textContent = shown.format(moment);
+    if (!Number.isNaN(moment.getTime())) time.textContent = (time.dataset.exact === undefined ? shown : shownExactly).format(moment);
   }
 }
 
@@ -192,9 +195,23 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// j and k go through samples and pages, / looks for something.
+// j and k go through samples and pages, / looks for something. Whoever dictates, or hits keys by mistake, turns them off (WCAG 2.1.4).
+const SHORTCUTS = "dualrun.single-key-shortcuts";
+let shortcuts = true;
+try { shortcuts = localStorage.getItem(SHORTCUTS) !== "off"; } catch { /* kept for this page alone where nothing may be stored */ }
+const choice = document.createElement("input");
+choice.type = "checkbox";
+choice.checked = choice.defaultChecked = shortcuts;
+choice.addEventListener("change", () => {
+  shortcuts = choice.checked;
+  try { localStorage.setItem(SHORTCUTS, shortcuts ? "on" : "off"); } catch { /* as above */ }
+});
+const label = document.createElement("label");
+label.className = "check";
+label.append(choice, " Keys: j and k for next and previous, / to search");
+document.getElementById("keys").append(label);
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  if (!shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   if (event.key === "/") {
     const field = document.querySelector('form[role="search"] input');
     if (field) { event.preventDefault(); field.focus(); }

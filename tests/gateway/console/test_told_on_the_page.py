@@ -8,7 +8,9 @@ import pytest
 from dualrun.broker import Message
 from dualrun.contracts import Mode
 from gateway.core.flags import Flag
+from tests.support.eventually import becomes
 from tests.support.gateway_parts import EVENTS_QUEUE, TASK, MemoryGateway
+from tests.support.records import NOON, a_record, an_outcome
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -85,3 +87,18 @@ async def test_where_no_dead_letter_is_ticked_nothing_is_done_and_the_page_says_
         answer = await client.post(f"/console/dead-letters/{verb}", data={"service": "shop", **more}, headers=HERE)
         assert (answer.status_code, hidden in answer.text) == (422, False)
         assert more.get("reason", "") in answer.text
+
+
+async def test_a_submissions_life_says_who_asked_to_cancel_it_and_tells_its_moments_apart(
+    client: httpx.AsyncClient, gateway: MemoryGateway
+) -> None:
+    await gateway.ledger.append([a_record("s1", task=TASK), an_outcome("s1", task=TASK, started_at=NOON)], arrived_at=NOON)
+    page = "/console/submissions/s1"
+    assert "cancel asked" not in (await client.get(page)).text
+    await client.delete("/v1/tasks/s1")
+
+    async def is_told() -> bool:
+        return "cancel asked for by anybody, and refused (409)" in (await client.get(page)).text
+
+    await becomes(is_told, True)
+    assert "data-exact>2026-05-04 12:00:00.010 UTC</time>" in (await client.get(page)).text
