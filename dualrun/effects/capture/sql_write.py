@@ -115,8 +115,17 @@ def _named(column: str, value: object, table: str, generated: Generated) -> obje
         return generated.get((table, str(value)), value)
     if column.endswith("_id"):
         stem = column.removesuffix("_id")
-        return next((name for (owner, key), name in generated.items() if key == str(value) and stem in owner), value)
+        return next((name for (owner, key), name in generated.items() if key == str(value) and _is_table_of(owner, stem)), value)
     return value
+
+
+def _is_table_of(table: str, stem: str) -> bool:
+    """`order_id` is of order, orders or shop_order, `company_id` of companies.
+
+    Where neither holds, the value stays: the comparison knows the run's keys, and looks for them only where the sides differ.
+    """
+    name = table.rpartition(".")[2]
+    return any(name == one or name.endswith(f"_{one}") for one in (stem, f"{stem}s", f"{stem}es", f"{stem[:-1]}ies"))
 
 
 def _is_default(value: object) -> bool:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from dualrun.effects.capture.held_connection import HeldConnection, derived_class
-from dualrun.effects.capture.sql_session import SQLITE, SqlSession, Step, perform
+from dualrun.effects.capture.sql_session import KEYS_MAX, SQLITE, SqlSession, Step, perform
 from dualrun.effects.capture.sql_statement import Statement, parse
 from dualrun.effects.capture.sql_write import plain
 from dualrun.effects.execution import Execution, current_execution
@@ -156,7 +156,7 @@ class CapturedConnection(HeldConnection, sqlite3.Connection):
             [plain(parameters) for parameters in rows],
             begins=self._dualrun_begins,
             is_open=self._dualrun_is_open,
-            keys=lambda _: (cursor.lastrowid,) if cursor.rowcount == 1 else (),
+            keys=lambda statement: _keys(cursor, statement),
         )
         perform(steps, step)
 
@@ -219,6 +219,19 @@ def _captured_class(base: type) -> type:
 
 def _connection(cursor: sqlite3.Cursor) -> CapturedConnection:
     return cast("CapturedConnection", cursor.connection)
+
+
+def _keys(cursor: sqlite3.Cursor, statement: Statement) -> Sequence[int]:
+    """The keys of the rows inserted: SQLite tells the last, and gives those of one statement in sequence.
+
+    With RETURNING it does not count the rows until they are fetched, and where rows may be left out nobody knows which were.
+    """
+    last, count = cursor.lastrowid, len(statement.rows)
+    if not count and (cursor.rowcount == 1 or (statement.rest and statement.rest[0].word == "DEFAULT")):
+        count = 1
+    if statement.on_conflict or (statement.on_conflict is not None and cursor.rowcount != count):
+        return ()
+    return range(last - count + 1, last + 1) if last is not None and count <= KEYS_MAX else ()
 
 
 def _harmless_pragma(sql: str) -> str:
