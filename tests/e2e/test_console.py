@@ -154,6 +154,8 @@ def test_an_operator_submits_reads_a_planted_difference_and_makes_a_rule(stack: 
         expect(page.get_by_role("region", name="Both values").locator("mark").first).to_have_text("returned")
         expect(page.get_by_role("region", name="Effects")).to_contain_text("captured")
         look_around(visit)
+        fits = "[...document.querySelectorAll('.diff')].map((one) => one.scrollWidth <= one.clientWidth)"
+        assert set(page.evaluate(fits)) == {True}  # both sides are on the screen
         page.get_by_role("link", name="Next").click()
         expect(page.get_by_text("sample 2 of")).to_be_visible()
         page.get_by_role("combobox", name="This is").select_option("known")

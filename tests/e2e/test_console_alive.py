@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.access import ADMIN_TOKEN, bearer
 from tests.support.browser import DESKTOP, chromium, visiting
 from tests.support.gateway_parts import TASK
 from tests.support.gateway_server import GatewayServer, running_gateway
@@ -140,6 +142,31 @@ def test_a_summary_and_a_region_that_scrolls_keep_the_focus_when_the_page_is_wri
             swap(page)
             expect(kept).not_to_have_attribute("data-before", "the swap")
             expect(kept).to_be_focused()
+
+
+def test_a_page_whose_session_has_ended_leads_to_the_login_page_and_what_is_sent_then_changes_nothing(browser: Browser) -> None:
+    with (
+        running_gateway(access="required", admin_token=ADMIN_TOKEN) as gateway,
+        httpx.Client(base_url=gateway.url, headers=bearer(ADMIN_TOKEN)) as administrator,
+        visiting(gateway.url, DESKTOP, browser=browser) as visit,
+    ):
+        administrator.put(f"/v1/flags/{TASK}", json={"mode": "canary", "events_percent": 1}).raise_for_status()
+        page = visit.page
+        for ends in ("by itself", "with a form"):
+            made = administrator.post("/v1/tokens", json={"name": "ann", "permissions": ["operate"]}).raise_for_status().json()
+            page.goto("/console/login?next=/console/%3Fq%3Dorder")
+            page.get_by_label("Access token").fill(made["token"])
+            page.get_by_role("button", name="Log in").click()
+            expect(page).to_have_url(f"{gateway.url}/console/?q=order")
+            administrator.delete(f"/v1/tokens/{made['id']}").raise_for_status()
+            if ends == "by itself":
+                page.evaluate(SHOW)
+            else:
+                page.get_by_role("button", name=f"Roll back {TASK}").click()
+                expect(page.get_by_text("nothing was changed")).to_be_visible()
+            expect(page).to_have_url(re.compile(r"/console/login\?next=/console/%3Fq%3Dorder"))
+        assert administrator.get(f"/v1/flags/{TASK}").json()["mode"] == "canary"
+        visit.errors.clear()  # the browser notes what was answered with 401
 
 
 def test_single_key_shortcuts_can_be_turned_off_and_stay_off(gateway: GatewayServer, browser: Browser) -> None:
