@@ -33,8 +33,8 @@ class Judge:
         book = self._rules
         rules = book.for_task(submission.task)
         given: dict[str, JsonValue] = {"args": list(submission.args), "kwargs": submission.kwargs}
-        ours, theirs = self._redactor.comparable(authority, shadow, rules)
-        verdict, differences = compare_outcomes(ours, theirs, rules, given=given, eta=submission.options.eta)
+        ours, theirs, same_given = self._redactor.comparable(authority, shadow, rules, given)
+        verdict, differences = compare_outcomes(ours, theirs, rules, given=same_given, eta=submission.options.eta)
         texts = texts_in(given)
         general = (replace(one, path=without_texts(one.path, texts)) for one in differences)
         shown = tuple(self._redactor.difference(one, rules) for one in general)

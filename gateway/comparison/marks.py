@@ -57,7 +57,7 @@ MAX_MARK_CHARS = 50
 MIN_MARK_CHARS = len("2026-11-21")
 MIN_UUID_CHARS = 26
 """Of a ULID; a UUID has 32 and more."""
-_UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{12}[147][0-9A-Fa-f]{3}[89ABab][0-9A-Fa-f]{15}")
 
 
 class Uuid(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from dualrun.contracts import JsonValue
 from gateway.comparison.marks import MARK, looks_like_uuid
+from gateway.comparison.stand_ins import STAND_IN
 
 __all__ = ["MEMBER", "address", "effect_path", "generalised", "is_keyed_by_id", "segment_of", "texts_in", "without_texts"]
 
@@ -31,7 +32,7 @@ _WORD_WITH_DIGIT = re.compile(r"(?:v|oauth|ipv|sha|md|utf-?|s3|web)\d*(?:\.\d+)*
 _HAS_ADDRESS = frozenset({"http", "cache", "file"})
 _ADDRESSED = re.compile(r"/(?:effects/(?:http|cache|file)|trace)/")
 _TEXTS_LOOKED_AT = 200
-_GENERATED = re.compile(r"<(?:uuid|ulid|time|date):\d+(?: [a-z]+)?>|<(?:secret|email|card|token):[0-9a-f]{12}>")
+_GENERATED = re.compile(rf"<(?:uuid|ulid|time|date):\d+(?: [a-z]+)?>|{STAND_IN.pattern}")
 
 
 def is_keyed_by_id(*objects: Mapping[str, object]) -> bool:

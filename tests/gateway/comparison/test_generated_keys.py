@@ -126,10 +126,10 @@ def test_the_new_row_is_recognised_under_the_name_of_a_secret_too() -> None:
         )
         kept = [redactor.outcome(redactor.outcome(one, TaskRules()), TaskRules()) for one in pair]
         assert (field == "id") == ("secret" not in str(kept[1]))
-        comparable = redactor.comparable(kept[0], kept[1], TaskRules())
-        assert compare_outcomes(*comparable)[0] is AFTER
-        other = msgspec.structs.replace(comparable[1], generated=_keys(sessions=19))
-        assert compare_outcomes(comparable[0], other)[0] is Verdict.DIFFERENT_EFFECT
+        ours, theirs, _ = redactor.comparable(kept[0], kept[1], TaskRules())
+        assert compare_outcomes(ours, theirs)[0] is AFTER
+        other = msgspec.structs.replace(theirs, generated=_keys(sessions=19))
+        assert compare_outcomes(ours, other)[0] is Verdict.DIFFERENT_EFFECT
 
 
 def test_a_thousand_new_rows_in_reverse_are_compared_in_a_bounded_time() -> None:
