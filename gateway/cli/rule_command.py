@@ -20,7 +20,6 @@ from gateway.cli.session import on_gateway
 from gateway.comparison import Rule, TaskRules
 from gateway.core.errors import RulesRejected
 from gateway.core.noise import CONTROL_RUNS_MIN
-from gateway.report.suggestion import Suggestion
 from gateway.rules import load_rules
 from gateway.rules.addition import add_rules, rules_text
 
@@ -90,10 +89,9 @@ def suggest(
     """
     last_day = datetime.now(UTC).date() + timedelta(days=expires_days) if expires_days else None
     found = [
-        (rules / f"{part['task']}.yaml", section, suggested)
+        (rules / f"{part['task']}.yaml", section, [_rule(group, owner, last_day) for group in suggested])
         for part in _tasks(gateway, task)
-        for section in map(str, Suggestion)
-        if (suggested := [_rule(group, owner, last_day) for group in part["groups"] if (group["noise"] or {}).get("suggest") == section])
+        for section, suggested in _suggested(part)
     ]
     if accept:
         for file, section, suggested in found:
@@ -119,6 +117,16 @@ def _tasks(gateway: GatewayClient, task: str | None) -> list[dict[str, Any]]:
     where = "/v1/reports/shadow" + (f"/{quote(task, safe='')}" if task else "")
     tasks: list[dict[str, Any]] = gateway.read(f"{where}?format=json")["tasks"]
     return tasks
+
+
+def _suggested(part: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The groups a rule is suggested for, by its section."""
+    by_section: dict[str, list[dict[str, Any]]] = {}
+    for group in part["groups"]:
+        section = (group["noise"] or {}).get("suggest")
+        if section is not None:
+            by_section.setdefault(section, []).append(group)
+    return sorted(by_section.items())
 
 
 def _hidden(tasks: list[dict[str, Any]]) -> dict[tuple[str, str], int]:

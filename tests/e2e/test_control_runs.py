@@ -21,7 +21,7 @@ THREADS = CeleryCommand(
     cwd=PROJECT,
 )
 TASK = "orders.label"
-SUBMISSIONS, MIRRORED = 24, 4
+SUBMISSIONS, MIRRORED = 160, 4
 
 
 def put_flag(gateway: httpx.Client, **flag: object) -> None:
@@ -59,7 +59,7 @@ def test_legacy_as_the_shadow_touches_nothing_and_tells_its_own_noise(tmp_path: 
         running_stack(tmp_path, handlers="tests.fixtures.foreign_handlers", celery=THREADS, tasks=both) as stack,
         httpx.Client(base_url=stack.url, timeout=40.0) as gateway,
     ):
-        put_flag(gateway, mode="shadow", shadow_percent=100, control_percent=50)
+        put_flag(gateway, mode="shadow", shadow_percent=100, control_percent=80)
         submit(gateway, stack.shop.url, SUBMISSIONS)
         report = judged(stack, gateway, SUBMISSIONS)
         assert len(stack.shop.state.calls) == SUBMISSIONS, "the authority's calls, and nobody else's"
