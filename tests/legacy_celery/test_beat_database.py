@@ -108,7 +108,8 @@ def test_entries_of_every_kind_follow_the_flag_and_of_two_beats_each_tick_runs_o
     assert all(by_key[key] == submission for _, key, submission in ticks), "one tick became two submissions"
     for name in ("crontab", "solar", "clocked", "one-off"):
         assert len({key for entry, key, _ in ticks if entry == name}) == 1
-        assert not any(f"beat_tick_lost entry={name} " in beat.output for beat in beats)
+        # While the other beat has it in hand a beat is told to wait, and may give a tick up that ran.
+        assert {key for beat in beats for key in re.findall(rf"beat_tick_lost entry={name} key=(\S+):", beat.output)} <= by_key.keys()
     # A beat that was stopped may have been answered without having said so.
     assert len(by_key) <= runs[LEGACY_QUEUE] + runs[EVENTS_QUEUE] <= len(by_key) + 2
 
