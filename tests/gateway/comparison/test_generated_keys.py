@@ -116,13 +116,21 @@ def test_concurrent_children_of_new_rows_have_no_order() -> None:
     assert _effects(ours, [*theirs[:2], msgspec.structs.replace(theirs[2], payload={"id": 6})])[0] is Verdict.DIFFERENT_EFFECT
 
 
-def test_the_new_row_is_recognised_under_the_name_of_a_secret_too() -> None:
+@pytest.mark.parametrize("returned", [True, False])
+def test_the_new_row_is_recognised_under_the_name_of_a_secret_too(returned: bool) -> None:
     redactor = Redactor("k")
     for field in ("session_id", "id"):
         payload: list[dict[str, JsonValue]] = [{"set": {field: key}, "link": f"http://x/?{field}={key}"} for key in (17, 18)]
         pair = (
-            _run(Role.AUTHORITY, _keys(sessions=17), {field: 17}, Effect(kind="sql", key="INSERT log", payload=payload[0])),
-            _run(Role.SHADOW, _keys(sessions=18), {field: 18}, Effect(kind="sql", key="INSERT log", payload=payload[1])),
+            _run(
+                Role.AUTHORITY,
+                _keys(sessions=17),
+                {field: 17} if returned else None,
+                Effect(kind="sql", key="INSERT log", payload=payload[0]),
+            ),
+            _run(
+                Role.SHADOW, _keys(sessions=18), {field: 18} if returned else None, Effect(kind="sql", key="INSERT log", payload=payload[1])
+            ),
         )
         kept = [redactor.outcome(redactor.outcome(one, TaskRules()), TaskRules()) for one in pair]
         assert (field == "id") == ("secret" not in str(kept[1]))

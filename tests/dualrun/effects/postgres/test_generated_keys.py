@@ -94,3 +94,23 @@ def test_a_message_sent_on_carries_the_new_key(url: str, amqp_url: str) -> None:
             producer.publish({"order": order}, routing_key=queue, serializer="json")
 
     assert compared_runs(work) == (Verdict.EQUAL_AFTER_NORMALISE, ())
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_an_attempt_that_was_rolled_back_does_not_shift_the_names_of_what_follows(nested: bool, url: str) -> None:
+    """The sequence goes on, so that the attempts have keys of their own."""
+
+    def work(attempts: int) -> int:
+        with psycopg.connect(url, autocommit=True) as connection, contextlib.ExitStack() as outer:
+            if nested:
+                outer.enter_context(connection.transaction())
+            for _ in range(attempts - 1):
+                with connection.transaction(force_rollback=True):
+                    connection.execute(INSERT)
+            with connection.transaction():
+                ((order,),) = connection.execute(INSERT).fetchall()
+                connection.execute("UPDATE orders SET status = 'paid' WHERE id = %s", (order,))
+                return int(order)
+
+    assert compared_runs(lambda: work(3), lambda: work(1)) == (Verdict.EQUAL_AFTER_NORMALISE, ())
+    assert compared_runs(lambda: work(1), lambda: work(2)) == (Verdict.EQUAL_AFTER_NORMALISE, ())
