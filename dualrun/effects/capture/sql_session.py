@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from dualrun.effects.capture.sql_statement import Statement, statements_of
+from dualrun.effects.capture.sql_statement import ESCAPED, Statement, statements_of
 from dualrun.effects.capture.sql_transaction import SqlTransaction
 from dualrun.effects.capture.sql_write import Parameters
 from dualrun.effects.execution import Execution
@@ -86,7 +86,7 @@ POSTGRES = SqlDialect(
     name="PostgreSQL",
     errors_abort=True,
     # Below deadlock_timeout (1 s): where a shadow and an authority wait for each other, it is the shadow that gives up.
-    refused_functions=_PAST_TRANSACTIONS,
+    refused_functions=_PAST_TRANSACTIONS | {ESCAPED},
     held=("SET LOCAL lock_timeout = '500ms'", "SET LOCAL idle_in_transaction_session_timeout = '60s'"),
     # Rolled back, so that constraints are deferred again, and checked again where rows of other commits change what they say.
     deferred=("SAVEPOINT dualrun_checked", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO SAVEPOINT dualrun_checked"),

@@ -10,7 +10,10 @@ from itertools import pairwise
 from dualrun.effects.capture.sql_clauses import Changes, assignments, conditions, conflict, key_at, with_parts
 from dualrun.effects.capture.sql_tokens import Token, Tokens, group, split, split_once, tokens_of, until, unwrapped
 
-__all__ = ["Statement", "parse", "statements_of"]
+__all__ = ["ESCAPED", "Statement", "parse", "statements_of"]
+
+ESCAPED = "U&"
+"""Among the functions called: a name or text with escapes (`U&"..."`), which may be any."""
 
 _WRITES = frozenset(
     {"INSERT", "REPLACE", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "CREATE", "ALTER", "DROP", "COPY", "CALL", "DO", "GRANT", "REVOKE"}
@@ -99,7 +102,10 @@ def _statement(tokens: Tokens) -> Statement:
 
 
 def _calls(tokens: Tokens) -> frozenset[str]:
-    return frozenset(token.name for token, after in pairwise(tokens) if after.text == "(" and token.kind in {"word", "quoted"})
+    names = {token.name for token, after in pairwise(tokens) if after.text == "(" and token.kind in {"word", "quoted"}}
+    if any(token.word == "U" and after.text == "&" for token, after in pairwise(tokens)):
+        names.add(ESCAPED)
+    return frozenset(names)
 
 
 def _verb(tokens: Sequence[Token]) -> str:

@@ -140,6 +140,14 @@ def test_the_new_row_is_recognised_under_the_name_of_a_secret_too(returned: bool
         assert compare_outcomes(ours, other)[0] is Verdict.DIFFERENT_EFFECT
 
 
+def test_a_returned_key_under_the_name_of_a_secret_is_recognised_though_the_caller_reads_the_authoritys() -> None:
+    redactor = Redactor("k")
+    pair = _run(Role.AUTHORITY, _keys(sessions=17), {"session_id": 17}), _run(Role.SHADOW, _keys(sessions=18), {"session_id": 18})
+    authority, shadow = (redactor.outcome(one, TaskRules()) for one in pair)
+    assert (authority.value, shadow.value == {"session_id": 18}) == ({"session_id": 17}, False)
+    assert compare_outcomes(*redactor.comparable(authority, shadow, TaskRules())[:2])[0] is AFTER
+
+
 def test_a_thousand_new_rows_in_reverse_are_compared_in_a_bounded_time() -> None:
     def many(role: Role, first: int, step: int) -> Outcome:
         keys = tuple(GeneratedKey(name=f"t#{n}", value=str(first + n)) for n in range(1_000))

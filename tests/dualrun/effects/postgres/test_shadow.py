@@ -93,6 +93,7 @@ def test_what_cannot_be_rolled_back_is_refused(sql: str, url: str) -> None:
         "DO $$ BEGIN PERFORM setval('orders_id_seq', 99); END $$",
         "DO $$ BEGIN EXECUTE 'SELECT set' || 'val(''orders_id_seq'', 99)'; END $$",
         'SELECT 1 + pg_catalog."pg_try_advisory_lock"(1)::int',
+        "SELECT U&\"set\\0076al\"('orders_id_seq', 99)",
         "UPDATE orders SET status = pg_terminate_backend(0)::text",
         "WITH x AS (SELECT lo_export(1, '/tmp/x')) SELECT * FROM x",
         "SET standard_conforming_strings = off",
