@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 
 from dualrun.broker import Broker
@@ -13,6 +15,11 @@ from dualrun.broker.rabbitmq import RabbitBroker
 from examples.shop.server import RunningShop, running_shop
 from tests.support.services import fresh_database, fresh_vhost, owned_prefix, reachable_redis_url
 from tests.support.tcp_proxy import TcpProxy, proxied_async
+
+# The same examples at every run: what is red was made red by the change at hand. To look for more: HYPOTHESIS_PROFILE=explore.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.register_profile("explore", print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(autouse=True)

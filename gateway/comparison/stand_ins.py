@@ -47,18 +47,17 @@ class StandIns:
         if len(text) < MIN_MARK_CHARS:
             return f"<{label}:{self._digest(text)}>"
         template, kept, end = "", [], 0
-        is_id = False
         for match, mark in matches_in(text):
             if is_any_number(mark, run_us):
                 continue
-            is_id = isinstance(mark, Uuid)
             stand_in = self.of_id(match[0], mark) if isinstance(mark, Uuid) else _kept_moment(match[0], mark)
             if stand_in is not None:
                 kept.append(stand_in)
             # Of what is not kept, both spellings are one.
             template += text[end : match.start()] + ("\0" if stand_in is not None else spelling_of(mark))
             end = match.end()
-        if is_id and template == "\0" and end == len(text):
+        # An id, or a moment, and nothing else: where only one side's record names it, the other side has it bare.
+        if template == "\0" and end == len(text):
             return kept[0]
         return f"<{':'.join((label, self._digest(template + text[end:]), *kept))}>"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dualrun.contracts import (
@@ -172,6 +172,7 @@ def _judged_raw(record: SubmissionRecord, pair: tuple[Outcome, Outcome]) -> tupl
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_placed, _values, st.lists(_secrets, max_size=2), st.none() | _secrets, st.booleans())
+@example([(_bare, Secret(*NOW[2:]))], None, [Secret(*NOW[2:])], None, False)
 def test_a_redacted_pair_gets_the_verdict_of_its_originals(
     places: _Places, value: tuple[str, Secret] | None, audits: Sequence[Secret], called: Secret | None, by_name: bool
 ) -> None:
